@@ -1,0 +1,55 @@
+# Each of `make demo` and `make test` is the only command needed on a machine with Python 3.11 or newer, make and git.
+
+PYTHON ?= $(firstword $(shell command -v python3.11 2>/dev/null) python3)
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+READY  := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-long unit lint format docs clean
+
+help: ## Show what there is to make
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+install: $(READY) ## Create .venv with transrec and everything that tests it
+
+# torch comes first and alone, so that pip takes a CPU build where one is at hand before anything else asks for torch.
+# To choose it: make install TORCH_INDEX=https://download.pytorch.org/whl/cpu
+$(READY): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "transrec needs Python 3.11 or newer: make PYTHON=/where/python3.11/is"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "transrec needs Python 3.11 or newer, this is " + sys.version)'
+	@echo "Installing transrec into $(VENV) (a few minutes the first time)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) "$$(grep '^torch==' constraints.txt)"
+	@$(PIP) -e '.[dev]'
+	@touch $@
+
+demo: $(READY) ## Pre-train on one platform, transfer to four, compare, recommend (five minutes)
+	@$(BIN)/transrec demo
+
+test: lint docs ## Everything that has to hold: style, types, architecture, docs, tests
+	$(BIN)/pytest -m "(not slow or transfer) and not network" --durations=10
+
+test-long: lint docs ## make test and the slow tests
+	$(BIN)/pytest -m "not network" --durations=25
+
+unit: $(READY) ## The quick tests alone
+	$(BIN)/pytest
+
+lint: $(READY) ## Style, types, and the staircase of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy src
+	$(BIN)/lint-imports --no-cache
+
+format: $(READY) ## Put the code into the house's form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(READY) ## Build the documentation into docs/_build/html; a warning is an error
+	$(BIN)/sphinx-build -W --keep-going --quiet -b html docs docs/_build/html
+
+clean: ## Remove what was built; the data, the runs and .venv stay
+	rm -rf build dist docs/_build docs/api/generated demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,67 @@
+"""The command line: arguments in, a recipe called.
+
+Each verb lives in a module of its own, named by text and loaded when it is called, so that ``transrec --help`` answers
+without loading torch.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from cyclopts import App
+from cyclopts.argument import ArgumentCollection
+from cyclopts.config import Dict
+from rich.console import Console
+
+from transrec._version import __version__
+from transrec.errors import TransRecError
+from transrec.settings import read_yaml
+
+VERBS = {
+    "demo": "Watch the whole path on a small built-in world: pre-train, transfer, compare, recommend.",
+    "ingest": "Turn tables and pictures into a dataset folder; nothing is dropped silently.",
+    "check": "Say what is in tables or a dataset folder, and what is wrong with it, without writing anything.",
+    "train": "Train a model from scratch on one dataset or several.",
+    "transfer": "Move a trained run to a dataset with other users and other items.",
+    "evaluate": "Open the test split: rank the whole catalog, beside simple baselines, with intervals.",
+    "recommend": "Recommend for a history of item ids.",
+}
+"""The verbs in the order in which people need them, and what each does."""
+
+
+def _from_file(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Take what the command line does not say from the YAML file that it names with --config."""
+    named = next((a for a in arguments if "--config" in a.names), None)
+    if named is None or not named.tokens:
+        return
+    path = named.tokens[0].value
+    Dict(read_yaml(path), use_commands_as_keys=False, source=path)(app, commands, arguments)
+
+
+app = App(
+    name="transrec",
+    version=__version__,
+    help="Recommendations from what items are: their texts, their pictures, or both. A model trained on one platform moves to "
+    "another that shares no user and no item with it.",
+    config=_from_file,
+    help_format="markdown",
+)
+for _verb, _help in VERBS.items():
+    app.command(f"transrec.cli.{_verb}:{_verb}", name=_verb, help=_help)
+
+
+def main() -> None:
+    """Run the command line; a mistake that a person can mend is told in a few lines, without a traceback."""
+    try:
+        app()
+    except TransRecError as error:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]Error:[/bold red] {_escaped(str(error))}")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("\n[bold]Interrupted.[/bold] What was finished is kept; add --resume to go on with a training.")
+        sys.exit(130)
+
+
+def _escaped(text: str) -> str:
+    """The text with what rich would take for markup made literal."""
+    return text.replace("[", "\\[")

@@ -1,0 +1,432 @@
+"""Item and Catalog: what a platform offers, as raw content, in rows that are never renumbered."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import lance
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from transrec.errors import DataError, UnknownItemError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+VECTOR_PREFIX = "vector_"
+RESERVED = ("id", "text", "image", "content")
+TITLE_COLUMNS = ("title", "name", "headline", "item_name", "product_name")
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing that can be recommended, as what it is.
+
+    Attributes:
+        id: the platform's own name for it.
+        text: its text, or None.
+        image: its picture as an encoded file (JPEG, PNG, WebP, ...), or None.
+        vectors: given feature vectors by name, each of shape (width,); may be empty.
+
+    Raises:
+        DataError: it has no content at all.
+    """
+
+    id: str
+    text: str | None = None
+    image: bytes | None = None
+    vectors: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.text is None and self.image is None and not self.vectors:
+            raise DataError(
+                f"item {self.id!r} has no content",
+                remedy="give it a text, a picture or a vector; an item without any cannot be recommended from content",
+            )
+
+    def has(self, modality: str) -> bool:
+        """Whether this item has the modality: ``"text"``, ``"image"``, or the name of a given vector."""
+        if modality == "text":
+            return self.text is not None
+        if modality == "image":
+            return self.image is not None
+        return modality in self.vectors
+
+    def content_key(self) -> bytes:
+        """16 bytes that are equal for two items with the same content, whatever their ids."""
+        digest = hashlib.blake2b(digest_size=16)
+        for name, blob in self._blobs():
+            digest.update(f"{name}:{len(blob)}:".encode())
+            digest.update(blob)
+        return digest.digest()
+
+    def _blobs(self) -> Iterator[tuple[str, bytes]]:
+        if self.text is not None:
+            yield "text", self.text.encode()
+        if self.image is not None:
+            yield "image", self.image
+        for name in sorted(self.vectors):
+            yield f"vector {name}", np.ascontiguousarray(self.vectors[name], dtype=np.float32).tobytes()
+
+
+class _Rows(Protocol):
+    """Where a catalog's rows are: in memory or in a Lance dataset."""
+
+    @property
+    def schema(self) -> pa.Schema: ...
+    def take(self, rows: Sequence[int], columns: Sequence[str]) -> pa.Table: ...
+    def read(self, columns: Sequence[str]) -> pa.Table: ...
+
+
+class _InMemory:
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self._table.schema
+
+    def take(self, rows: Sequence[int], columns: Sequence[str]) -> pa.Table:
+        return self._table.select(list(columns)).take(pa.array(rows, pa.int64()))
+
+    def read(self, columns: Sequence[str]) -> pa.Table:
+        return self._table.select(list(columns))
+
+
+class _OnDisk:
+    def __init__(self, folder: Path) -> None:
+        self._dataset = lance.dataset(str(folder))
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self._dataset.schema
+
+    def take(self, rows: Sequence[int], columns: Sequence[str]) -> pa.Table:
+        return self._dataset.take(list(rows), columns=list(columns))
+
+    def read(self, columns: Sequence[str]) -> pa.Table:
+        return self._dataset.to_table(columns=list(columns))
+
+
+class Catalog:
+    """The ordered items of one platform: item id <-> row, and raw content by row.
+
+    Rows are stable: appending adds rows at the end and never renumbers. Content is read on demand, so a catalog on disk
+    takes memory for its ids and a few bytes an item only.
+
+    Build one with :meth:`from_frame`, :meth:`from_items` or :meth:`open`.
+    """
+
+    def __init__(self, rows: _Rows) -> None:
+        self._rows = rows
+        light = rows.read(["id", "content", *_presence_columns(rows.schema)])
+        self.ids: list[str] = light.column("id").to_pylist()
+        self._content = light.column("content").to_numpy()
+        self.presence: dict[str, np.ndarray] = {
+            _modality(name): light.column(name).to_numpy().astype(bool) for name in _presence_columns(rows.schema)
+        }
+        duplicates = len(self.ids) - len(set(self.ids))
+        if duplicates:
+            raise DataError(
+                f"{duplicates} item ids occur more than once, for example {_first_duplicate(self.ids)!r}",
+                remedy="make the ids unique, or use `transrec ingest`, which keeps the first and reports the rest",
+            )
+
+    # ---- building -------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_items(cls, items: Iterable[Item], columns: Mapping[str, Sequence[Any]] | None = None) -> Catalog:
+        """A catalog in memory.
+
+        Args:
+            items: in the order of their rows.
+            columns: further columns for display and filters, each as long as the items.
+        """
+        return cls(_InMemory(table_of_items(list(items), columns)))
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: pl.DataFrame | pd.DataFrame,
+        *,
+        id: str = "item_id",
+        text: str | None = None,
+        image: str | None = None,
+        vectors: Mapping[str, str] | None = None,
+        image_folder: str | Path | None = None,
+    ) -> Catalog:
+        """A catalog in memory from a Polars or pandas table with one row an item.
+
+        Args:
+            frame: the table; columns not named below are kept for display and filters.
+            id: the column of item ids.
+            text: a column, or a template of several such as ``"{title}. {description}"`` (see :func:`render_text`).
+            image: a column of encoded pictures (bytes) or of paths.
+            vectors: name -> column of given vectors (lists of equal length).
+            image_folder: what relative picture paths start from; the working directory when not given.
+
+        Raises:
+            DataError: a column is missing, an item has no content or a picture file is not there.
+        """
+        table = as_polars(frame)
+        wanted = [id, *([image] if image else []), *(vectors or {}).values()]
+        require_columns(table, wanted, what="the table of items")
+        texts = render_text(table, text).to_list() if text else [None] * len(table)
+        images = [_read_image(value, image_folder) for value in table[image]] if image else [None] * len(table)
+        given = {name: table[column].to_list() for name, column in (vectors or {}).items()}
+        items = []
+        for row, item_id in enumerate(table[id].cast(pl.String)):
+            if item_id is None:
+                raise DataError("an item has no id", where=f"row {row} of the table of items")
+            own = {name: np.asarray(v[row], dtype=np.float32) for name, v in given.items() if v[row] is not None}
+            items.append(Item(id=item_id, text=texts[row], image=images[row], vectors=own))
+        kept = [c for c in table.columns if c not in {id, image, *(vectors or {}).values()}]
+        return cls.from_items(items, {name: table[name].to_list() for name in kept})
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Catalog:
+        """The catalog stored in a Lance dataset, read on demand.
+
+        Raises:
+            DataError: there is none.
+        """
+        folder = Path(folder)
+        if not folder.exists():
+            raise DataError(f"there is no catalog at {folder}", remedy="`transrec ingest` writes one")
+        return cls(_OnDisk(folder))
+
+    def save(self, folder: str | Path) -> None:
+        """Write the catalog as a Lance dataset, replacing what is there."""
+        table = self._rows.read(self._rows.schema.names)
+        lance.write_dataset(table, str(folder), mode="overwrite")
+
+    def append(self, items: Sequence[Item], columns: Mapping[str, Sequence[Any]] | None = None) -> Catalog:
+        """A catalog in memory with more items at the end; the rows of the present ones stay.
+
+        Raises:
+            DataError: an id is there already.
+        """
+        present = set(self.ids)
+        twice = [item.id for item in items if item.id in present]
+        if twice:
+            raise DataError(f"{len(twice)} items are in the catalog already, for example {twice[0]!r}")
+        old = self._rows.read(self._rows.schema.names)
+        new = table_of_items(items, columns)
+        return Catalog(_InMemory(pa.concat_tables([old, new], promote_options="permissive")))
+
+    # ---- reading --------------------------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __contains__(self, item_id: object) -> bool:
+        return item_id in self._row_of_id
+
+    @functools.cached_property
+    def _row_of_id(self) -> dict[str, int]:
+        return {item_id: row for row, item_id in enumerate(self.ids)}
+
+    def row(self, item_id: str) -> int:
+        """The row of an item.
+
+        Raises:
+            UnknownItemError: the catalog does not hold it.
+        """
+        try:
+            return self._row_of_id[item_id]
+        except KeyError:
+            raise UnknownItemError(
+                f"the catalog has no item {item_id!r} among its {len(self):,}",
+                remedy=f"ids look like {', '.join(map(repr, self.ids[:3]))}",
+            ) from None
+
+    def rows(self, item_ids: Sequence[str]) -> np.ndarray:
+        """Rows of several items, int64, -1 where the catalog does not hold the id."""
+        return np.array([self._row_of_id.get(item_id, -1) for item_id in item_ids], dtype=np.int64)
+
+    def items(self, rows: Sequence[int] | np.ndarray) -> list[Item]:
+        """The items of these rows, with their content, in the order asked for."""
+        vector_columns = [name for name in self._rows.schema.names if name.startswith(VECTOR_PREFIX)]
+        table = self._rows.take([int(r) for r in rows], ["id", "text", "image", *vector_columns])
+        found = []
+        for record in table.to_pylist():
+            given = {
+                name.removeprefix(VECTOR_PREFIX): np.asarray(record[name], dtype=np.float32)
+                for name in vector_columns
+                if record[name] is not None
+            }
+            found.append(Item(id=record["id"], text=record["text"], image=record["image"], vectors=given))
+        return found
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The modalities that at least one item has, for example ``("text", "image")``."""
+        return tuple(name for name, present in self.presence.items() if present.any())
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The further columns, kept for display and filters."""
+        return tuple(n for n in self._rows.schema.names if n not in RESERVED and not n.startswith((VECTOR_PREFIX, "has_")))
+
+    def column(self, name: str) -> pl.Series:
+        """One of the further columns, or ``"text"``, over all rows.
+
+        Raises:
+            DataError: there is no such column.
+        """
+        if name not in (*self.columns, "text"):
+            raise DataError(f"the catalog has no column {name!r}", remedy=f"it has {', '.join(self.columns) or 'none'}")
+        frame = pl.from_arrow(self._rows.read([name]))
+        assert isinstance(frame, pl.DataFrame)
+        return frame[name]
+
+    def titles(self, rows: Sequence[int] | np.ndarray) -> list[str]:
+        """What to show a person for these rows: the title column, else the beginning of the text, else the id."""
+        named = next((c for c in TITLE_COLUMNS if c in self.columns), None)
+        table = self._rows.take([int(r) for r in rows], ["id", "text", *([named] if named else [])])
+        return [
+            str((named and record[named]) or (record["text"] and record["text"][:80]) or f"[picture of {record['id']}]")
+            for record in table.to_pylist()
+        ]
+
+    @property
+    def content_keys(self) -> np.ndarray:
+        """16 bytes for each row, equal where the content is; shape (V,), dtype object."""
+        return self._content
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """32 hexadecimal digits that change when an id or any content changes."""
+        digest = hashlib.blake2b(digest_size=16)
+        for item_id, content in zip(self.ids, self._content, strict=True):
+            digest.update(f"{len(item_id)}:{item_id}".encode())
+            digest.update(content)
+        return digest.hexdigest()
+
+
+# ---- tables -----------------------------------------------------------------------------------------------------
+
+
+def table_of_items(items: Sequence[Item], columns: Mapping[str, Sequence[Any]] | None = None) -> pa.Table:
+    """The Arrow table that a catalog stores: id, text, image, content key, vectors, presence flags, further columns.
+
+    A further column whose name is taken is kept as ``column_<name>``.
+    """
+    names = sorted({name for item in items for name in item.vectors})
+    data: dict[str, pa.Array] = {
+        "id": pa.array([item.id for item in items], pa.string()),
+        "text": pa.array([item.text for item in items], pa.large_string()),
+        "image": pa.array([item.image for item in items], pa.large_binary()),
+        "content": pa.array([item.content_key() for item in items], pa.binary(16)),
+        "has_text": pa.array([item.text is not None for item in items], pa.bool_()),
+        "has_image": pa.array([item.image is not None for item in items], pa.bool_()),
+    }
+    for name in names:
+        data[VECTOR_PREFIX + name] = _vector_column(items, name)
+        data[f"has_{VECTOR_PREFIX}{name}"] = pa.array([name in item.vectors for item in items], pa.bool_())
+    for name, values in (columns or {}).items():
+        taken = name in RESERVED or name.startswith((VECTOR_PREFIX, "has_"))
+        data[f"column_{name}" if taken else name] = pa.array(values)
+    return pa.table(data)
+
+
+def _vector_column(items: Sequence[Item], name: str) -> pa.Array:
+    widths = {item.vectors[name].shape for item in items if name in item.vectors}
+    if len(widths) != 1 or len(next(iter(widths))) != 1:
+        raise DataError(
+            f"the vectors {name!r} have the shapes {sorted(widths)}", remedy="give all of them the same one width"
+        )
+    width = next(iter(widths))[0]
+    values = [item.vectors[name].tolist() if name in item.vectors else None for item in items]
+    return pa.array(values, pa.list_(pa.float32(), width))
+
+
+def _presence_columns(schema: pa.Schema) -> list[str]:
+    return [n for n in schema.names if n in ("has_text", "has_image") or n.startswith("has_" + VECTOR_PREFIX)]
+
+
+def _modality(presence_column: str) -> str:
+    return presence_column.removeprefix("has_").removeprefix(VECTOR_PREFIX)
+
+
+def _first_duplicate(ids: Sequence[str]) -> str:
+    seen: set[str] = set()
+    for item_id in ids:
+        if item_id in seen:
+            return item_id
+        seen.add(item_id)
+    raise AssertionError("called without a duplicate")
+
+
+def _read_image(value: object, folder: str | Path | None) -> bytes | None:
+    if value is None or isinstance(value, bytes):
+        return value
+    path = Path(folder or ".") / str(value)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"the picture cannot be read: {error.strerror}", where=str(path)) from error
+
+
+def as_polars(frame: pl.DataFrame | pd.DataFrame) -> pl.DataFrame:
+    """The table as Polars, whichever of the two it came as.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    if isinstance(frame, pl.DataFrame):
+        return frame
+    if type(frame).__module__.partition(".")[0] == "pandas":
+        return pl.from_pandas(frame)
+    raise TypeError(f"a Polars or pandas DataFrame is needed, not {type(frame).__name__}")
+
+
+def require_columns(frame: pl.DataFrame, wanted: Iterable[str], *, what: str) -> None:
+    """Raise a DataError that names the columns that are missing and those that are there."""
+    missing = [name for name in wanted if name not in frame.columns]
+    if missing:
+        raise DataError(
+            f"{what} has no column {', '.join(map(repr, missing))}",
+            remedy=f"its columns are {', '.join(map(repr, frame.columns))}; say which one is meant",
+        )
+
+
+def render_text(frame: pl.DataFrame, template: str) -> pl.Series:
+    """The text of every row: a column's name, or a template with columns in braces.
+
+    A literal that stands before a column goes with it: where the column is empty, both are left out. So with
+    ``"{title}. {description}"`` an item without description reads ``"Toy Story"``, not ``"Toy Story. "``. Rows in which
+    every column is empty give null.
+
+    Returns:
+        strings of shape (rows,), stripped, null where there is nothing.
+
+    Raises:
+        DataError: the template names a column that is not there, or no column at all.
+    """
+    if template in frame.columns:
+        template = "{" + template + "}"
+    parts = re.split(r"\{([^{}]+)\}", template)
+    literals, names = parts[0::2], parts[1::2]
+    if not names:
+        raise DataError(
+            f"the text template {template!r} names no column of the table",
+            remedy=f"write a column or a template such as '{{{frame.columns[0]}}}'; "
+            f"the columns are {', '.join(map(repr, frame.columns))}",
+        )
+    require_columns(frame, names, what="the table of items")
+    so_far = pl.lit("")
+    for place, (literal, name) in enumerate(zip(literals, names, strict=False)):
+        value = pl.col(name).cast(pl.String).str.strip_chars().fill_null("")
+        opening = literal if place == 0 else ""  # a separator has nothing to separate at the beginning
+        glue = pl.when(so_far == "").then(pl.lit(opening)).otherwise(pl.lit(literal))
+        so_far = pl.when(value == "").then(so_far).otherwise(pl.concat_str([so_far, glue, value]))
+    text = pl.when(so_far == "").then(None).otherwise(pl.concat_str([so_far, pl.lit(literals[-1])]))
+    return frame.select(text.str.strip_chars().alias("text"))["text"]

@@ -1,0 +1,333 @@
+"""Content: rows of item tables become items with text, picture and vectors; whatever is wrong is recorded."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import polars as pl
+
+from transrec.data import tables
+from transrec.data.catalog import Item, render_text
+from transrec.data.columns import IMAGE, ITEM, Choice, choose, choose_text, require
+from transrec.data.fetch import Fetcher, is_address
+from transrec.data.findings import Findings, Place, Reason, Trouble
+from transrec.data.pictures import PictureFolder, PictureSettings, encode, own_limits
+from transrec.data.tables import LINE, ROW, Table
+from transrec.errors import DataError
+from transrec.settings import Settings
+
+_WITH_PICTURES, _WITHOUT = 256, 8192  # rows held at once
+
+
+class ItemSettings(Settings):
+    """Which columns of the item tables are what. "none" switches a role off; what is not given is guessed and printed."""
+
+    id: str | None = None
+    """the column of item ids"""
+    text: str | None = None
+    """a column of text, or a template of several such as "{title}. {description}" """
+    image_column: str | None = None
+    """a column of pictures: paths, http(s) addresses, or bytes (Parquet)"""
+    images: Path | None = None
+    """a folder of pictures: named by item id, or where the paths of --image-column start from"""
+    vectors: dict[str, str] = {}
+    """given vectors, as --vectors.NAME COLUMN; lists, or numbers separated by spaces or commas"""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemColumns:
+    """The columns that were chosen, and how."""
+
+    id: Choice
+    text: Choice
+    image: Choice
+    vectors: Mapping[str, str]
+    kept: tuple[str, ...]
+
+    @property
+    def choices(self) -> list[Choice]:
+        """All of them, to be shown."""
+        given = [Choice(f"vector {name}", column, guessed=False, flag="--vectors") for name, column in self.vectors.items()]
+        return [self.id, self.text, self.image, *given]
+
+
+def choose_columns(found: Sequence[Table], settings: ItemSettings, *, prefer: str | None = None) -> ItemColumns:
+    """Choose the columns of the item tables from settings and names.
+
+    Args:
+        found: the tables; the columns of the first decide, the others must have them too.
+        settings: what was given.
+        prefer: the item column of the interactions, the first guess for the id.
+
+    Raises:
+        DataError: a column is not there, or none looks like the id.
+    """
+    columns = found[0].columns
+    known = (*([prefer] if prefer else []), *ITEM, "id")
+    chosen_id = choose("id", settings.id, known, columns, flag="--id")
+    require(chosen_id, columns, where=str(found[0].path))
+    text = choose_text(settings.text, columns)
+    if text.column:
+        render_text(pl.DataFrame(schema=dict.fromkeys(columns, pl.String)), text.column)
+    if settings.images and settings.image_column is None:
+        image = Choice("picture", None, guessed=False, flag="--image-column")  # the folder is meant, by item id
+    else:
+        image = choose("picture", settings.image_column, IMAGE, columns, flag="--image-column")
+    for name, column in settings.vectors.items():
+        choose(f"vector {name}", column, (), columns, flag="--vectors")
+    if not (text.column or image.column or settings.images or settings.vectors):
+        raise DataError(
+            "the items have no content: no column looks like a text or a picture",
+            where=str(found[0].path),
+            remedy=f"name one with --text, --image-column, --images or --vectors; the columns are {', '.join(map(repr, columns))}",
+        )
+    used = {chosen_id.column, image.column, *settings.vectors.values()}
+    every = dict.fromkeys(column for table in found for column in table.columns)
+    return ItemColumns(chosen_id, text, image, settings.vectors, tuple(column for column in every if column not in used))
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some items with the further columns of their rows."""
+
+    items: list[Item]
+    columns: pl.DataFrame
+
+
+@dataclass(slots=True)
+class Roll:
+    """What has been seen: by id the content key; how many rows were read, and how many only repeated an item."""
+
+    content: dict[str, bytes] = field(default_factory=dict)
+    read: int = 0
+    repeated: int = 0
+
+
+@final
+class ItemReader:
+    """Reads item tables part by part, so that only some pictures are in memory at a time."""
+
+    def __init__(
+        self,
+        columns: ItemColumns,
+        settings: ItemSettings,
+        pictures: PictureSettings,
+        fetcher: Fetcher,
+        *,
+        lists: Mapping[str, str] | None = None,
+    ) -> None:
+        self._columns = columns
+        self._settings = settings
+        self._pictures = pictures
+        self._fetcher = fetcher
+        self._lists = lists or {}
+        self._widths: dict[str, int] = {}
+
+    def read(
+        self,
+        found: Sequence[Table],
+        roll: Roll,
+        findings: Findings,
+        *,
+        widths: Mapping[str, int],
+        advance: Callable[[int], None],
+    ) -> Iterator[Part]:
+        """The items that are new to ``roll``, in the order of the tables.
+
+        Args:
+            found: the tables.
+            roll: what has been seen; extended.
+            findings: what is wrong; extended.
+            widths: of each given vector.
+            advance: told how many rows were read.
+        """
+        self._widths = dict(widths)
+        with own_limits(), ThreadPoolExecutor(min(8, (os.cpu_count() or 1) + 2)) as pool:
+            for table in found:
+                folder = self._folder(table)
+                has_pictures = bool(self._columns.image.column or self._settings.images)
+                for frame in tables.frames(
+                    table, what="items", findings=findings, size=_WITH_PICTURES if has_pictures else _WITHOUT
+                ):
+                    yield self._part(table, self._prepared(frame), folder, pool, roll, findings)
+                    advance(len(frame))
+
+    def _folder(self, table: Table) -> PictureFolder | None:
+        if not (self._settings.images or self._columns.image.column):
+            return None
+        folder = self._settings.images or table.path.parent
+        if not folder.is_dir():
+            raise DataError(f"there is no folder of pictures at {folder}", remedy="check --images")
+        by_id = self._columns.image.column is None
+        pictures = PictureFolder(folder, by_id=by_id)
+        if by_id and not len(pictures):
+            raise DataError(
+                f"the folder {folder} holds no pictures",
+                remedy="--images takes a folder of files named by item id, such as 42.jpg; or name the column of paths "
+                "with --image-column",
+            )
+        return pictures
+
+    def _prepared(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Lists as text: those that a source declares, and Parquet's lists of strings."""
+        joined = [
+            pl.col(name).list.drop_nulls().list.join(" ").alias(name)
+            for name, kind in frame.schema.items()
+            if kind == pl.List(pl.String) and name not in self._settings.vectors.values()
+        ]
+        marked = [pl.col(name).str.replace_all(mark, ", ", literal=True) for name, mark in self._lists.items() if name in frame]
+        return frame.with_columns(*joined, *marked)
+
+    def _part(
+        self,
+        table: Table,
+        frame: pl.DataFrame,
+        folder: PictureFolder | None,
+        pool: Executor,
+        roll: Roll,
+        findings: Findings,
+    ) -> Part:
+        assert self._columns.id.column
+        ids = id_strings(frame[self._columns.id.column]).to_list()
+        texts = render_text(frame, self._columns.text.column).to_list() if self._columns.text.column else [None] * len(ids)
+        values = frame[self._columns.image.column].to_list() if self._columns.image.column else [None] * len(ids)
+        pictures = list(pool.map(lambda own: self._picture(own[0], own[1], folder), zip(ids, values, strict=True)))
+        vectors = {name: frame[column].to_list() for name, column in self._columns.vectors.items()}
+        places = [table.place("items", row, line) for row, line in frame.select(ROW, LINE).iter_rows()]
+        items: list[Item] = []
+        taken: list[int] = []
+        for at, place in enumerate(places):
+            given = {name: self._vector(name, column[at]) for name, column in vectors.items()}
+            item = self._item(place, ids[at], texts[at], pictures[at], given, findings)
+            if item is not None and _is_new(item, place, roll, findings):
+                items.append(item)
+                taken.append(at)
+        roll.read += len(frame)
+        kept = [name for name in self._columns.kept if name in frame.columns]
+        return Part(items, frame.select(kept)[taken])
+
+    def _item(
+        self,
+        place: Place,
+        item_id: str | None,
+        text: str | None,
+        picture: bytes | Trouble | None,
+        vectors: Mapping[str, np.ndarray | Trouble | None],
+        findings: Findings,
+    ) -> Item | None:
+        """The item of one row, or None; what is wrong is recorded."""
+        troubles = [value for value in (picture, *vectors.values()) if isinstance(value, Trouble)]
+        if text is not None and "\0" in text:
+            troubles.append(Trouble(Reason.NUL_BYTE, f"in the text of item {item_id!r}"))
+            text = None
+        image = picture if isinstance(picture, bytes) else None
+        given = {name: value for name, value in vectors.items() if isinstance(value, np.ndarray)}
+        if not item_id or "\0" in item_id:
+            findings.add(place, Trouble(Reason.NUL_BYTE if item_id else Reason.NO_ID, repr(item_id)))
+            return None
+        has_content = text is not None or image is not None or bool(given)
+        for trouble in troubles:
+            findings.add(place, Trouble(trouble.reason, f"item {item_id!r}: {trouble.detail}"), kept=has_content)
+        if not has_content:
+            if not troubles:  # else the row has its reasons already
+                findings.add(place, Trouble(Reason.NO_CONTENT, f"item {item_id!r}"))
+            return None
+        if text is None and self._columns.text.column and not any(t.reason == Reason.NUL_BYTE for t in troubles):
+            findings.add(place, Trouble(Reason.EMPTY_TEXT, f"item {item_id!r}"), kept=True)
+        return Item(id=item_id, text=text, image=image, vectors=given)
+
+    def _picture(self, item_id: str | None, value: object, folder: PictureFolder | None) -> bytes | Trouble | None:
+        """The stored form of an item's picture, what is wrong with it, or None where it has none."""
+        if folder is None or item_id is None:
+            return None
+        raw: bytes | Trouble
+        if self._columns.image.column is None:
+            path = folder.of_item(item_id)
+            if path is None:
+                return None
+            raw = folder.read(path.name, self._pictures.max_picture_bytes)
+        else:
+            value = value.get("bytes") or value.get("path") if isinstance(value, dict) else value
+            if value is None or value in ("", b""):
+                return None
+            if isinstance(value, bytes):
+                raw = value
+            elif is_address(str(value)):
+                raw = self._fetcher.fetch(str(value))
+            else:
+                raw = folder.read(str(value), self._pictures.max_picture_bytes)
+        return raw if isinstance(raw, Trouble) else encode(raw, self._pictures)
+
+    def _vector(self, name: str, value: object) -> np.ndarray | Trouble | None:
+        vector = parse_vector(value)
+        if not isinstance(vector, np.ndarray):
+            return Trouble(Reason.BAD_VECTOR, f"{name}: {vector.detail}") if vector else None
+        if len(vector) != self._widths[name]:
+            return Trouble(Reason.BAD_VECTOR, f"{name}: {len(vector)} numbers, not {self._widths[name]}")
+        return vector
+
+
+def _is_new(item: Item, place: Place, roll: Roll, findings: Findings) -> bool:
+    key = item.content_key()
+    before = roll.content.setdefault(item.id, key)
+    if before is key:
+        return True
+    if before == key:
+        roll.repeated += 1
+    else:
+        findings.add(place, Trouble(Reason.DUPLICATE_ID, f"item {item.id!r}"))
+    return False
+
+
+def parse_vector(value: object) -> np.ndarray | Trouble | None:
+    """Finite numbers from a list, a JSON list or numbers between spaces, commas or semicolons; None where empty."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    try:
+        if isinstance(value, str):
+            listed: Any = json.loads(value) if value.lstrip().startswith("[") else value.replace(",", " ").replace(";", " ").split()
+        else:
+            listed = value
+        vector = np.asarray(listed, dtype=np.float32)
+    except (ValueError, TypeError):
+        return Trouble(Reason.BAD_VECTOR, f"not numbers: {str(value)[:60]!r}")
+    if vector.ndim != 1 or not len(vector):
+        return Trouble(Reason.BAD_VECTOR, f"not a list of numbers: {str(value)[:60]!r}")
+    return vector if np.isfinite(vector).all() else Trouble(Reason.BAD_VECTOR, "not finite")
+
+
+def vector_widths(found: Sequence[Table], vectors: Mapping[str, str]) -> dict[str, int]:
+    """The width of each given vector: that of the first row that has one.
+
+    Raises:
+        DataError: no row has one.
+    """
+    widths: dict[str, int] = {}
+    for name, column in vectors.items():
+        for table in found:
+            for frame in tables.frames(table, what="items", findings=Findings(), size=_WITHOUT):
+                parsed = (parse_vector(value) for value in frame[column])
+                first = next((len(vector) for vector in parsed if isinstance(vector, np.ndarray)), None)
+                if first is not None:
+                    widths.setdefault(name, first)
+                    break
+            if name in widths:
+                break
+        if name not in widths:
+            raise DataError(f"the column {column!r} holds no vector", remedy="vectors are lists of finite numbers")
+    return widths
+
+
+def id_strings(ids: pl.Series) -> pl.Series:
+    """Ids as strings; whole numbers that pandas turned into floats lose their ``.0``; empty ones are null."""
+    if ids.dtype.is_float() and bool((ids.drop_nulls() == ids.drop_nulls().floor()).all()):
+        ids = ids.cast(pl.Int64, strict=False)
+    strings = ids.cast(pl.String)
+    return strings.replace({"": None})

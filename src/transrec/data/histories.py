@@ -1,0 +1,74 @@
+"""Histories: what some users did so far, as ragged catalog rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from transrec.data.interactions import Interactions
+from transrec.data.splits import Targets
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Histories:
+    """The rows that each of B users touched, oldest first; a user may have none, and a row may repeat.
+
+    Attributes:
+        rows: catalog rows of all users one after another, int64 of shape (M,).
+        offsets: the history of user ``b`` is ``rows[offsets[b]:offsets[b + 1]]``; int64 of shape (B + 1,).
+    """
+
+    rows: np.ndarray
+    offsets: np.ndarray
+
+    @classmethod
+    def from_lists(cls, histories: Sequence[Sequence[int]] | Sequence[np.ndarray]) -> Histories:
+        """Histories from one sequence of rows a user."""
+        offsets = np.zeros(len(histories) + 1, dtype=np.int64)
+        np.cumsum([len(history) for history in histories], out=offsets[1:])
+        rows = np.concatenate([np.asarray(history, dtype=np.int64) for history in histories] or [np.zeros(0, dtype=np.int64)])
+        return cls(rows, offsets)
+
+    @classmethod
+    def before(cls, interactions: Interactions, targets: Targets) -> Histories:
+        """For each target everything that its user did before it."""
+        return cls._ranges(interactions.rows, interactions.offsets[targets.users], targets.positions)
+
+    @classmethod
+    def _ranges(cls, rows: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> Histories:
+        offsets = np.zeros(len(starts) + 1, dtype=np.int64)
+        np.cumsum(ends - starts, out=offsets[1:])
+        within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], ends - starts)
+        return cls(rows[within + np.repeat(starts, ends - starts)], offsets)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """The number of rows of each user, int64 of shape (B,)."""
+        return np.diff(self.offsets)
+
+    @property
+    def owners(self) -> np.ndarray:
+        """The user that each row belongs to, int64 of shape (M,)."""
+        return np.repeat(np.arange(len(self)), self.lengths)
+
+    def block(self, start: int, stop: int) -> Histories:
+        """The histories of the users from ``start`` to ``stop`` (exclusive), without a copy of the rows."""
+        offsets = self.offsets[start : stop + 1]
+        return Histories(self.rows[offsets[0] : offsets[-1]], offsets - offsets[0])
+
+    def last(self, length: int) -> Histories:
+        """The newest ``length`` rows of each user; shorter histories stay as they are."""
+        starts = np.maximum(self.offsets[:-1], self.offsets[1:] - length)
+        return self._ranges(self.rows, starts, self.offsets[1:])
+
+    def padded(self) -> tuple[np.ndarray, np.ndarray]:
+        """The rows as a rectangle, oldest first and padded on the right with 0, and which slots are real: both (B, L)."""
+        mask_BL = np.arange(max(self.lengths.max(initial=0), 1)) < self.lengths[:, None]
+        rows_BL = np.zeros(mask_BL.shape, dtype=np.int64)
+        rows_BL[mask_BL] = self.rows
+        return rows_BL, mask_BL

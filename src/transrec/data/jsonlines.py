@@ -1,0 +1,97 @@
+"""JSON lines: one object a line, read fast where every line is alike, else line by line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from transrec.data.delimited import Record, open_bytes
+from transrec.data.findings import Reason, Trouble
+
+_SAMPLE = 1000
+
+
+def columns(path: Path) -> tuple[str, ...]:
+    """The keys of the first lines, in the order of their first appearance.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    names: dict[str, None] = {}
+    with open_bytes(path) as file:
+        for line, _ in zip(file, range(_SAMPLE), strict=False):
+            value = _parsed(line)
+            if isinstance(value, dict):
+                names.update(dict.fromkeys(value))
+    return tuple(names)
+
+
+def fast(path: Path, names: Sequence[str]) -> pl.LazyFrame | None:
+    """These keys of every line as strings by Polars' own reader, or None where it cannot be trusted with the file."""
+    if path.suffix == ".gz" or not _is_plain(path):
+        return None
+    frame = pl.scan_ndjson(path, schema=dict.fromkeys(names, pl.String))
+    try:
+        frame.select(pl.len()).collect(engine="streaming")
+    except pl.exceptions.PolarsError:
+        return None
+    return frame
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether no line is blank, none holds a zero byte or a nested value, and all begin and end as an object does."""
+    with path.open("rb") as file:
+        for line in file:
+            bare = line.strip()
+            if not (bare.startswith(b"{") and bare.endswith(b"}")) or b"\0" in line or b"\\u0000" in line:
+                return False
+            if b"[" in line or bare.rfind(b"{") > 0:
+                return False
+    return True
+
+
+def records(path: Path, names: Sequence[str], encoding: str = "utf-8") -> Iterator[Record]:
+    """Every line as strings, one a key; blank lines are passed over.
+
+    A list of strings becomes its members joined by spaces; numbers, lists of numbers and objects stay as JSON.
+    """
+    row = 0
+    with open_bytes(path) as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            row += 1
+            start = line.strip()[:120].decode(errors="replace").replace("\0", "\N{SYMBOL FOR NULL}")
+            if b"\0" in line:
+                yield Record(row, number, [], Trouble(Reason.NUL_BYTE, start))
+                continue
+            try:
+                text = line.decode(encoding)
+            except UnicodeDecodeError:
+                yield Record(row, number, [], Trouble(Reason.ENCODING, f"not {encoding}: {start}"))
+                continue
+            value = _parsed(text)
+            if isinstance(value, dict):
+                yield Record(row, number, [_string(value.get(name)) for name in names])
+            else:
+                yield Record(row, number, [], Trouble(Reason.BAD_JSON, start))
+
+
+def _parsed(line: str | bytes) -> object:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _string(value: object) -> str | None:
+    if value is None or value in ("", []):
+        return None
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return " ".join(part for part in value if part) or None
+    return json.dumps(value, ensure_ascii=False)

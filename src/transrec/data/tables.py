@@ -1,0 +1,166 @@
+"""Tables on disk: which files are meant, of what kind, with which columns; read whole and fast, or row by row with care."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from transrec.data import delimited, jsonlines
+from transrec.data.delimited import Format
+from transrec.data.findings import Findings, Place, TableName
+from transrec.errors import DataError
+
+ROW, LINE = "__row", "__line"
+KINDS: dict[str, Literal["delimited", "parquet", "jsonl"]] = {
+    ".csv": "delimited", ".tsv": "delimited", ".tab": "delimited", ".txt": "delimited", ".dat": "delimited",
+    ".parquet": "parquet", ".pq": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One file of rows.
+
+    Attributes:
+        path: the file.
+        kind: how it is read.
+        format: separator, header and encoding of a delimited file; the encoding of JSON lines.
+        columns: the names of its columns.
+    """
+
+    path: Path
+    kind: Literal["delimited", "parquet", "jsonl"]
+    format: Format
+    columns: tuple[str, ...]
+
+    def place(self, table: TableName, row: int, line: int | None) -> Place:
+        """Where one of its rows is."""
+        return Place(table, str(self.path), row, line)
+
+
+def find_tables(patterns: Sequence[str | Path], *, what: TableName, format: Format | None = None) -> list[Table]:
+    """The tables that paths and globs name, in the order given, globs sorted.
+
+    Args:
+        patterns: file names, some with ``*``, ``?`` or ``**``.
+        what: for messages.
+        format: of delimited files; found out from each file when not given.
+
+    Raises:
+        DataError: nothing matches, a file cannot be read, or its kind is not known.
+    """
+    paths: list[Path] = []
+    for pattern in map(str, patterns):
+        found = [pattern] if Path(pattern).exists() else sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 (absolute patterns)
+        if not found:
+            raise DataError(
+                f"there is no file {pattern!r} for the {what}",
+                where=str(Path.cwd()),
+                remedy="check the spelling; put a pattern such as 'part-*.csv' in quotes",
+            )
+        paths += [Path(name) for name in found if Path(name) not in paths]
+    if not paths:
+        raise DataError(f"no file was named for the {what}", remedy=f"--{what} FILE [FILE ...]")
+    return [_open(path, format) for path in paths]
+
+
+def _open(path: Path, format: Format | None) -> Table:
+    suffix = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
+    kind = "delimited" if format else KINDS.get(suffix.lower())
+    if path.is_dir() or kind is None:
+        raise DataError(
+            f"{path} is {'a folder' if path.is_dir() else 'of no kind that is read here'}",
+            remedy=f"files end in {', '.join(KINDS)}, and may be compressed (.csv.gz); "
+            "folders in a public format are read with --source",
+        )
+    try:
+        if kind == "parquet":
+            return Table(path, kind, Format(), tuple(pq.read_schema(path).names))
+        if kind == "jsonl":
+            form = format or Format()
+            return Table(path, kind, form, jsonlines.columns(path))
+        form = delimited.sniff(path, format or Format(separator="\t" if suffix in {".tsv", ".tab"} else ""))
+    except OSError as error:
+        raise DataError(f"the file cannot be read: {error.strerror or error}", where=str(path)) from None
+    except pa.ArrowInvalid as error:
+        raise DataError(f"this is not a Parquet file: {error}", where=str(path)) from None
+    return Table(path, "delimited", form, form.header)
+
+
+def lazy_frames(table: Table, columns: Sequence[str], *, what: TableName, findings: Findings) -> Iterator[pl.LazyFrame]:
+    """The table as lazy frames of some columns, with ``__row`` and ``__line``; fast where every row is well-formed.
+
+    A file in which every row has all its fields, in UTF-8, without zero bytes, is one frame for Polars' own reader; any
+    other is read with care, in parts, its bad rows recorded in ``findings``.
+    """
+    columns = list(dict.fromkeys(columns))
+    if table.kind == "parquet":
+        frame = pl.scan_parquet(table.path).select(columns).with_row_index(ROW, offset=1)
+        yield frame.with_columns(pl.lit(None, pl.UInt32).alias(LINE))
+    elif table.kind == "jsonl" and (plain := jsonlines.fast(table.path, columns)) is not None:
+        frame = plain.with_row_index(ROW, offset=1)
+        yield frame.with_columns(pl.col(ROW).alias(LINE))
+    elif table.kind == "delimited" and delimited.is_tidy(table.path, table.format):
+        frame = pl.scan_csv(
+            table.path,
+            separator=table.format.separator,
+            has_header=not table.format.headless,
+            new_columns=list(table.format.header),
+            infer_schema=False,
+            quote_char='"' if table.format.quoted else None,
+        )
+        above = 0 if table.format.headless else 1
+        yield frame.select(columns).with_row_index(ROW, offset=1).with_columns((pl.col(ROW) + above).alias(LINE))
+    else:
+        for part in frames(table, what=what, findings=findings, size=100_000):
+            yield part.select(ROW, LINE, *columns).lazy()
+
+
+def frames(table: Table, *, what: TableName, findings: Findings, size: int) -> Iterator[pl.DataFrame]:
+    """The whole table in parts of at most ``size`` rows, read with care, with ``__row`` and ``__line``.
+
+    Values of delimited files and JSON lines are strings; Parquet keeps its types. Rows that cannot be read are recorded in
+    ``findings``.
+    """
+    if table.kind == "parquet":
+        yield from _parquet_parts(table.path, size)
+        return
+    records = (
+        delimited.records(table.path, table.format)
+        if table.kind == "delimited"
+        else jsonlines.records(table.path, table.columns, table.format.encoding)
+    )
+    rows: list[tuple[int, int, list[str | None]]] = []
+    for record in records:
+        if record.trouble is not None:
+            findings.add(table.place(what, record.row, record.line), record.trouble)
+            continue
+        rows.append((record.row, record.line, record.values))
+        if len(rows) == size:
+            yield _strings(rows, table.columns)
+            rows = []
+    if rows:
+        yield _strings(rows, table.columns)
+
+
+def _strings(rows: list[tuple[int, int, list[str | None]]], columns: Sequence[str]) -> pl.DataFrame:
+    values = pl.DataFrame([r[2] for r in rows], schema=dict.fromkeys(columns, pl.String), orient="row")
+    place = {ROW: pl.Series([r[0] for r in rows], dtype=pl.UInt32), LINE: pl.Series([r[1] for r in rows], dtype=pl.UInt32)}
+    return pl.DataFrame(place).hstack(values)
+
+
+def _parquet_parts(path: Path, size: int) -> Iterator[pl.DataFrame]:
+    row = 1
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=size):
+            frame = pl.from_arrow(batch)
+            assert isinstance(frame, pl.DataFrame)
+            yield frame.with_row_index(ROW, offset=row).with_columns(pl.lit(None, pl.UInt32).alias(LINE))
+            row += len(frame)

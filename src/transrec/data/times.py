@@ -1,0 +1,52 @@
+"""Times: numbers stay numbers, dates become seconds since 1970 in UTC."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import polars as pl
+
+ColumnT = TypeVar("ColumnT", pl.Series, pl.Expr)
+
+# a zone as Z, UTC, +02, +0200 or +02:00; a time without one is taken as UTC
+_ISO = r"^\s*(\d{4}-\d{2}-\d{2})(?:[T ]+(\d{2}:\d{2})(?::(\d{2}(?:[.,]\d{1,9})?))?)?\s*(Z|z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?\s*$"
+
+
+def numbers(column: ColumnT) -> ColumnT:
+    """Strings or numbers as float64, null where they are not finite numbers."""
+    if isinstance(column, pl.Series):
+        frame = column.alias("value").to_frame().select(numbers(pl.col("value")))
+        return frame["value"]
+    number = column.cast(pl.Float64, strict=False)
+    return pl.when(number.is_finite()).then(number)
+
+
+def seconds(column: str, kind: pl.DataType) -> pl.Expr:
+    """An expression for float64 seconds from a column of numbers, strings or dates; null where it is neither.
+
+    Strings hold numbers or ISO 8601 dates, also mixed, with or without a time of day and a zone. NaN and infinity
+    count as null.
+    """
+    value = pl.col(column)
+    if kind.is_temporal():
+        if kind == pl.Time or kind == pl.Duration:
+            return pl.lit(None, pl.Float64)
+        return value.cast(pl.Datetime("us")).dt.epoch("us") / 1e6
+    if kind.is_numeric():
+        return numbers(value)
+    return pl.coalesce(numbers(value.cast(pl.String).str.strip_chars()), _iso(value.cast(pl.String)))
+
+
+def _iso(value: pl.Expr) -> pl.Expr:
+    part = value.str.extract_groups(_ISO).struct
+    day = part.field("1").str.to_date("%Y-%m-%d", strict=False).cast(pl.Int64) * 86_400
+    clock = part.field("2")
+    hours, minutes = clock.str.slice(0, 2).cast(pl.Float64), clock.str.slice(3, 2).cast(pl.Float64)
+    rest = part.field("3").str.replace(",", ".", literal=True).cast(pl.Float64)
+    in_range = (hours.fill_null(0) < 24) & (minutes.fill_null(0) < 60) & (rest.fill_null(0) < 61)
+    within = hours.fill_null(0) * 3600 + minutes.fill_null(0) * 60 + rest.fill_null(0)
+    digits = part.field("4").str.replace_all(r"[^0-9]", "")
+    away = digits.str.slice(0, 2).cast(pl.Float64, strict=False).fill_null(0) * 3600
+    away = away + digits.str.slice(2, 2).cast(pl.Float64, strict=False).fill_null(0) * 60
+    sign = pl.when(part.field("4").str.starts_with("-")).then(-1.0).otherwise(1.0)
+    return pl.when(in_range).then(day + within - sign * away)

@@ -1,0 +1,1 @@
+"""The item tower: from what an item is to a vector."""

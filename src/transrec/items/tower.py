@@ -1,0 +1,275 @@
+"""ItemEncoder: the item tower; routes every item to the encoders of the modalities it has, and fuses what they make of it.
+
+Axes: U items of a batch, n of them that have a modality, D width.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from transrec.data.batches import ItemBatch
+from transrec.data.catalog import Catalog
+from transrec.errors import ModelError, RunError, SettingsError
+from transrec.items.encoder import ModalityEncoder
+from transrec.items.features import FeatureEncoder
+from transrec.items.fusion import FusionKind, build_fusion, drop_views
+from transrec.items.identity import IdentityEncoder
+from transrec.items.image import ImageEncoder, ImageSettings
+from transrec.items.text import TextEncoder, TextSettings
+from transrec.settings import Settings
+from transrec.views import ItemViews
+
+FORMAT = 1
+
+
+class ItemSettings(Settings):
+    """The item tower."""
+
+    width: int = Field(default=256, ge=1)
+    """Width of item and user vectors."""
+    modalities: Literal["auto"] | tuple[str, ...] = "auto"
+    """What of an item is read: text, image, identity, names of given vectors, names under custom; auto: what the data has."""
+    text: TextSettings = TextSettings()
+    """The text encoder."""
+    image: ImageSettings = ImageSettings()
+    """The image encoder."""
+    standardise: bool = True
+    """Give the numbers of given vectors mean 0 and deviation 1 over the catalog."""
+    custom: dict[str, str] = {}
+    """Encoders of your own: modality -> package.module:Class; takes the place of the built-in one of that modality."""
+    custom_options: dict[str, dict[str, str]] = {}
+    """What the from_options of an encoder of your own is given: modality -> option -> value."""
+    projection: Literal["linear", "norm"] = "linear"
+    """From an encoder's width to the tower's: a linear map (as published), or one followed by a layer norm."""
+    fusion: FusionKind = "mean"
+    """From several views to one vector: mean of those present, gated sum, or concatenation and projection."""
+    modality_dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """How often an item with several views loses one of them in training, so that the others learn to stand alone."""
+
+
+class ItemEncoder(nn.Module):
+    """Items as vectors, from whichever modalities each of them has (TransRec, arXiv 2206.06190).
+
+    Every modality's encoder sees only the items that have it; its vectors are projected and put into their slots by index,
+    the other slots are zero. Fusing is a separate step. An identity table needs no projection and gets none.
+
+    Args:
+        encoders: by modality; each must call itself by the name under which it is given.
+        settings: width, projection, fusion and modality dropout.
+
+    Raises:
+        ModelError: there is no encoder, a name cannot be used, or an identity table has another width.
+    """
+
+    def __init__(self, encoders: Mapping[str, ModalityEncoder], settings: ItemSettings) -> None:
+        super().__init__()
+        _check_names(encoders)
+        self.width = settings.width
+        self.settings = settings
+        self.encoders = nn.ModuleDict(encoders)
+        self.projections = nn.ModuleDict({name: _projection(encoder, settings) for name, encoder in encoders.items()})
+        self.fusion = build_fusion(settings.fusion, list(encoders), settings.width)
+
+    def forward(self, batch: ItemBatch) -> ItemViews:
+        """Encode the distinct items of a batch.
+
+        Raises:
+            ModelError: the batch holds a modality that no encoder is there for.
+        """
+        unknown = set(batch.parts) - set(self.encoders)
+        if unknown:
+            raise ModelError(f"the batch holds {sorted(unknown)}, the item tower reads {list(self.encoders)}")
+        views = {name: self._view(name, batch) for name in self.encoders}
+        present = {name: self._present(name, batch) for name in self.encoders}
+        if self.training and self.settings.modality_dropout > 0:
+            present = drop_views(present, self.settings.modality_dropout)
+            views = {name: torch.where(present[name][:, None], view_UD, 0.0) for name, view_UD in views.items()}
+        return ItemViews(views, present, self.fusion(views, present))
+
+    def _view(self, name: str, batch: ItemBatch) -> Tensor:
+        """One modality's vectors in the slots of the items that have it, zeros elsewhere, (U, D)."""
+        part = batch.parts.get(name)
+        if part is None or not len(part.index_n):
+            return torch.zeros(batch.size, self.width, device=self._like.device, dtype=self._like.dtype)
+        vectors = part.content if isinstance(part.content, Tensor) else self.encoders[name](part.content)
+        projection = self.projections[name]
+        dtype = next((p.dtype for p in projection.parameters()), vectors.dtype)  # stored vectors are float32
+        projected_nD: Tensor = projection(vectors.to(dtype))
+        return projected_nD.new_zeros(batch.size, self.width).index_copy(0, part.index_n, projected_nD)
+
+    def _present(self, name: str, batch: ItemBatch) -> Tensor:
+        """Which items have a modality, bool (U,)."""
+        present_U = torch.zeros(batch.size, dtype=torch.bool, device=self._like.device)
+        part = batch.parts.get(name)
+        return present_U if part is None else present_U.index_fill(0, part.index_n, value=True)
+
+    def preparers(self) -> Mapping[str, ModalityEncoder]:
+        """The encoders by modality, as the content store takes them."""
+        return {name: encoder for name, encoder in self.encoders.items() if isinstance(encoder, ModalityEncoder)}
+
+    @property
+    def _like(self) -> Tensor:
+        """A tensor on the device and of the type of this module."""
+        return next(self.parameters())
+
+    # ---- disk ---------------------------------------------------------------------------------------------------------
+
+    def save_assets(self, folder: str | Path) -> None:
+        """Write what :meth:`from_assets` needs, without the weights: a folder for each encoder."""
+        for place, (name, encoder) in enumerate(self.encoders.items()):
+            assert isinstance(encoder, ModalityEncoder)
+            own = Path(folder) / name
+            own.mkdir(parents=True, exist_ok=True)
+            encoder.save_assets(own)
+            kind = type(encoder)
+            manifest = {"format": FORMAT, "class": f"{kind.__module__}:{kind.__qualname__}", "place": place}
+            (own / "encoder.json").write_text(json.dumps(manifest, indent=2))
+
+    @classmethod
+    def from_assets(cls, folder: str | Path, settings: ItemSettings) -> ItemEncoder:
+        """Rebuild the tower from :meth:`save_assets`; the weights are loaded afterwards by the caller.
+
+        Raises:
+            RunError: the folder lacks its encoders or is of a newer format.
+            ModelError: the class of an encoder cannot be found.
+        """
+        manifests = {path.parent: _manifest(path) for path in Path(folder).glob("*/encoder.json")}
+        if not manifests:
+            raise RunError("there are no encoders", where=str(folder), remedy="copy the whole run folder")
+        ordered = sorted(manifests, key=lambda own: manifests[own]["place"])
+        wanted = settings.modalities
+        names = [own.name for own in ordered]
+        if wanted != "auto" and set(wanted) != set(names):
+            raise RunError(f"the settings name {list(wanted)}, the folder has {names}", where=str(folder))
+        return cls({own.name: encoder_class(manifests[own]["class"]).from_assets(own) for own in ordered}, settings)
+
+
+def build_items(settings: ItemSettings, catalogs: Sequence[Catalog]) -> ItemEncoder:
+    """The item tower for one catalog or several: pre-trained encoders where the settings name them, everything else fresh.
+
+    Its ``settings`` say which modalities ``"auto"`` came to be.
+
+    Raises:
+        SettingsError: the settings name a modality that no catalog has.
+        ModelError: an encoder cannot be built.
+    """
+    names = _modalities(settings, catalogs)
+    encoders = {name: _build_encoder(name, settings, catalogs) for name in names}
+    return ItemEncoder(encoders, settings.model_copy(update={"modalities": names}))
+
+
+def encoder_class(path: str, *, where: str | None = None) -> type[ModalityEncoder]:
+    """The encoder class at an import path such as ``"package.module:Class"``.
+
+    Args:
+        path: what to import.
+        where: the setting that says so; the path itself when None.
+
+    Raises:
+        ModelError: there is nothing there, or it is not a :class:`ModalityEncoder`.
+    """
+    module_name, colon, class_name = path.partition(":")
+    where = where or path
+    if not (module_name and colon and class_name):
+        raise ModelError(f"{path!r} is not an import path", where=where, remedy="write package.module:Class")
+    try:
+        found: object = importlib.import_module(module_name)
+        for part in class_name.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        raise ModelError(
+            f"the encoder {path} cannot be imported: {error}",
+            where=where,
+            remedy="install the package that has it, or put its folder on PYTHONPATH; a class made inside a function, a "
+            "notebook or __main__ cannot be found again, put it into a module",
+        ) from None
+    if not (isinstance(found, type) and issubclass(found, ModalityEncoder)):
+        raise ModelError(
+            f"{path} is not a ModalityEncoder", where=where, remedy="let the class inherit from ModalityEncoder"
+        )
+    return found
+
+
+# ---- building ---------------------------------------------------------------------------------------------------------
+
+
+def _modalities(settings: ItemSettings, catalogs: Sequence[Catalog]) -> tuple[str, ...]:
+    held = tuple(dict.fromkeys(name for catalog in catalogs for name in catalog.modalities))
+    if settings.modalities == "auto":
+        names = (*held, *(name for name in settings.custom if name not in held))
+        if not names:
+            raise ModelError("the catalog has no items with content", remedy="ingest items with text, pictures or vectors")
+        return names
+    known = {*held, *settings.custom, "identity"}
+    lacking = [name for name in settings.modalities if name not in known]
+    if lacking or not settings.modalities:
+        raise SettingsError(
+            f"the catalog has no {', '.join(lacking)}" if lacking else "no modality is named",
+            where="model.items.modalities",
+            remedy=f"choose among {', '.join((*held, 'identity'))}, or name an encoder of your own under model.items.custom",
+        )
+    return settings.modalities
+
+
+def _build_encoder(name: str, settings: ItemSettings, catalogs: Sequence[Catalog]) -> ModalityEncoder:
+    if name in settings.custom:
+        kind = encoder_class(settings.custom[name], where=f"model.items.custom.{name}")
+        return kind.from_options(settings.custom_options.get(name, {}))
+    if name == "text":
+        return TextEncoder.from_settings(settings.text)
+    if name == "image":
+        return ImageEncoder.from_settings(settings.image)
+    if name == "identity":
+        return IdentityEncoder(list(dict.fromkeys(i for catalog in catalogs for i in catalog.ids)), settings.width)
+    catalog = next(catalog for catalog in catalogs if name in catalog.modalities)
+    return FeatureEncoder.from_catalog(catalog, name, standardise=settings.standardise)
+
+
+def _projection(encoder: ModalityEncoder, settings: ItemSettings) -> nn.Module:
+    if isinstance(encoder, IdentityEncoder):
+        if encoder.width != settings.width:
+            raise ModelError(f"the identity table has the width {encoder.width}, the item tower {settings.width}")
+        return nn.Identity()  # a table times a matrix is another table
+    linear = nn.Linear(encoder.width, settings.width)
+    return nn.Sequential(linear, nn.LayerNorm(settings.width)) if settings.projection == "norm" else linear
+
+
+def _check_names(encoders: Mapping[str, ModalityEncoder]) -> None:
+    if not encoders:
+        raise ModelError("the item tower has no encoder", remedy="give it at least one")
+    for name, encoder in encoders.items():
+        if not isinstance(encoder, ModalityEncoder):
+            raise ModelError(f"{type(encoder).__name__} is not a ModalityEncoder", where=name)
+        if encoder.modality != name:
+            raise ModelError(
+                f"{type(encoder).__name__} reads {encoder.modality!r} but stands under {name!r}",
+                remedy=f"give it as {encoder.modality!r}, or set its modality",
+            )
+        # names become parts of parameter names and of paths
+        if not re.fullmatch(r"\w[\w-]*", name) or hasattr(nn.ModuleDict, name) or name in nn.ModuleDict().__dict__:
+            raise ModelError(
+                f"a modality cannot be called {name!r}", remedy="use letters, digits, - and _, say 'clip_vectors'"
+            )
+
+
+def _manifest(path: Path) -> Mapping[str, object]:
+    try:
+        found = json.loads(path.read_text())
+        newer, complete = found["format"] > FORMAT, {"class", "place"} <= set(found)
+    except (OSError, ValueError, KeyError, TypeError):
+        raise RunError("the description of an encoder is damaged", where=str(path), remedy="copy the run again") from None
+    if newer or not complete:
+        raise RunError(f"this encoder was written in format {found['format']}", where=str(path), remedy="upgrade transrec")
+    return dict(found)
+
+
+__all__: Sequence[str] = ["ItemEncoder", "ItemSettings", "build_items", "encoder_class"]

@@ -1,0 +1,263 @@
+"""TransRec: items under users under a scorer; save and load.
+
+The heart is two lines in :meth:`TransRec.forward`. Axes: B users, L history length, U distinct items of the batch,
+D width.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import safetensors.torch
+import torch
+import yaml
+from safetensors import SafetensorError
+from torch import nn
+
+from transrec.data.batches import SequenceBatch
+from transrec.data.catalog import Catalog
+from transrec.errors import ModelError, RunError
+from transrec.items.identity import IdentityEncoder
+from transrec.items.tower import ItemEncoder, ItemSettings, build_items
+from transrec.scoring import CosineScorer, DotScorer, Scorer
+from transrec.settings import Settings, read_yaml
+from transrec.users.encoder import UserEncoder
+from transrec.users.transformer import TransformerUserEncoder, UserSettings
+from transrec.views import ItemViews, UserOutput
+
+WEIGHTS = "model.safetensors"
+SETTINGS = "settings.yaml"
+FORMAT = 1
+
+
+class ModelSettings(Settings):
+    """The parts of the model."""
+
+    items: ItemSettings = ItemSettings()
+    """The item tower."""
+    users: UserSettings = UserSettings()
+    """The user tower."""
+    scorer: Literal["cosine", "dot"] = "cosine"
+    """How a user and an item meet: cosine with a learned temperature, or (as published) the plain inner product."""
+    temperature: float = 0.07
+    """Where the temperature of the cosine starts."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outputs:
+    """What one forward pass gives to the objectives.
+
+    Attributes:
+        items: of the U distinct items of the batch.
+        users: of the B histories.
+    """
+
+    items: ItemViews
+    users: UserOutput
+
+
+class TransRec(nn.Module):
+    """A recommender that knows items by what they are.
+
+    Put one together from parts, or from settings with :meth:`build`, or from a run folder with :meth:`load`.
+
+    Args:
+        items: the item tower.
+        users: the user tower.
+        scorer: how they meet.
+        settings: what the parts were made from, written down by :meth:`save`.
+
+    Raises:
+        ModelError: the scorer cannot take what the user tower gives, or their widths differ.
+    """
+
+    def __init__(self, items: ItemEncoder, users: UserEncoder, scorer: Scorer, settings: ModelSettings) -> None:
+        super().__init__()
+        if scorer.takes != users.gives:
+            raise ModelError(
+                f"{type(scorer).__name__} scores {scorer.takes}, {type(users).__name__} gives {users.gives}",
+                remedy="choose a scorer and a user encoder that fit each other",
+            )
+        if items.width != users.width:
+            raise ModelError(f"items have the width {items.width}, the user encoder takes {users.width}")
+        self.items = items
+        self.users = users
+        self.scorer = scorer
+        self.settings = settings
+
+    def forward(self, batch: SequenceBatch) -> Outputs:
+        """Encode each distinct item once, then every history."""
+        items = self.items(batch.items)
+        users = self.users(items.fused_UD[batch.history_BL], batch.mask_BL)
+        return Outputs(items, users)
+
+    @property
+    def window(self) -> int:
+        """The longest history that is read."""
+        return self.users.window
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.parameters()).device
+
+    # ---- building -----------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def build(cls, settings: ModelSettings, catalogs: Sequence[Catalog], *, seed: int = 0) -> TransRec:
+        """A model for one platform or several: pre-trained encoders where the settings name them, everything else fresh.
+
+        Args:
+            settings: of the parts.
+            catalogs: of the platforms; say which modalities there are.
+            seed: of what starts fresh.
+
+        Raises:
+            BackboneError: a pre-trained encoder cannot be found.
+            SettingsError: no catalog has a modality that the settings name.
+        """
+        with _seeded(seed):
+            items = build_items(settings.items, catalogs)
+            resolved = settings.model_copy(update={"items": items.settings})
+            return cls(items, _build_users(resolved), _build_scorer(resolved), resolved)
+
+    def fresh_for(self, catalog: Catalog, *, seed: int = 0) -> TransRec:
+        """A model of the same form for another platform: the same encoders, everything else fresh.
+
+        An identity encoder gets a table for the items of the catalog; the others are copies of this model's.
+        """
+        with _seeded(seed):
+            encoders = {
+                name: IdentityEncoder(catalog.ids, self.items.width) if name == "identity" else copy.deepcopy(encoder)
+                for name, encoder in self.items.encoders.items()
+            }
+            items = ItemEncoder(encoders, self.items.settings)  # type: ignore[arg-type]
+            return TransRec(items, _build_users(self.settings), _build_scorer(self.settings), self.settings)
+
+    # ---- disk ---------------------------------------------------------------------------------------------------------
+
+    def save(self, folder: str | Path) -> None:
+        """Write everything that :meth:`load` needs: settings, weights, and the encoders' tokenizers and processors.
+
+        Other sections of a settings file that is there already stay.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        present = read_yaml(folder / SETTINGS) if (folder / SETTINGS).exists() else {}
+        document = {**present, "format": FORMAT, "model": self.settings.model_dump(mode="json")}
+        (folder / SETTINGS).write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
+        self.items.save_assets(folder / "encoders")
+        save_weights(self, folder / WEIGHTS)
+
+    @classmethod
+    def load(cls, folder: str | Path, *, device: str | torch.device = "cpu") -> TransRec:
+        """The model in a run folder, or of a repository on the Hugging Face hub (``"owner/name"``); in evaluation mode.
+
+        Nothing but the folder is needed, nothing is fetched besides, and no pickle is read.
+
+        Raises:
+            RunError: the folder is not a run, is incomplete, or is from a newer version.
+        """
+        folder = _local_folder(folder)
+        if not (folder / SETTINGS).exists():
+            raise RunError(
+                f"{folder} is not a run folder: it has no {SETTINGS}", remedy="`transrec train DATA --out RUN` makes one"
+            )
+        document = read_yaml(folder / SETTINGS)
+        if "model" not in document:
+            raise RunError(f"{SETTINGS} does not describe a model", where=str(folder), remedy="copy the run folder again")
+        if document.get("format", 0) > FORMAT:
+            raise RunError(
+                f"this run has format {document['format']}, this version of transrec reads up to {FORMAT}",
+                where=str(folder),
+                remedy="upgrade transrec",
+            )
+        settings = ModelSettings.from_mapping(document["model"], where=str(folder / SETTINGS))
+        items = ItemEncoder.from_assets(folder / "encoders", settings.items)
+        model = cls(items, _build_users(settings), _build_scorer(settings), settings)
+        load_weights(model, folder / WEIGHTS)
+        return model.to(device).eval()
+
+    def push_to_hub(self, repository: str, folder: str | Path, *, private: bool = True, token: str | None = None) -> str:
+        """Upload a run folder (without checkpoints, logs and indexes) to the Hugging Face hub.
+
+        Args:
+            repository: ``"owner/name"``; made if it is not there.
+            folder: the run folder; this model is saved into it first.
+            private: whether only the owner can see it.
+            token: of the hub; the one that ``hf auth login`` left when None.
+
+        Returns:
+            the address of the commit.
+        """
+        from huggingface_hub import HfApi
+
+        self.save(folder)
+        api = HfApi(token=token)
+        api.create_repo(repository, private=private, exist_ok=True)
+        ignored = ["checkpoints/*", "tensorboard/*", "index/*"]
+        return str(api.upload_folder(repo_id=repository, folder_path=str(folder), ignore_patterns=ignored))
+
+
+def save_weights(module: nn.Module, path: Path) -> None:
+    """Write a module's parameters and buffers as safetensors; tensors that share memory are written once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    safetensors.torch.save_model(module, str(path))
+
+
+def load_weights(module: nn.Module, path: Path) -> None:
+    """Read what :func:`save_weights` wrote.
+
+    Raises:
+        RunError: the file is missing or damaged, or its names or shapes are not the module's.
+    """
+    if not path.exists():
+        raise RunError(f"the weights are missing: there is no {path.name}", where=str(path.parent))
+    try:
+        safetensors.torch.load_model(module, str(path))
+    except SafetensorError as error:
+        raise RunError(f"the weights are damaged: {error}", where=str(path), remedy="copy the run folder again") from None
+    except RuntimeError as error:
+        raise RunError(
+            f"the weights do not fit the parts of the model: {error}",
+            where=str(path),
+            remedy=f"{SETTINGS} and {WEIGHTS} must come from the same run",
+        ) from None
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Draw fresh weights from this seed, and leave the process's own random state as it was."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)  # noqa: TID251  (undone at the end of the block)
+        yield
+
+
+def _build_users(settings: ModelSettings) -> UserEncoder:
+    return TransformerUserEncoder(settings.items.width, settings.users)
+
+
+def _build_scorer(settings: ModelSettings) -> Scorer:
+    return CosineScorer(settings.temperature) if settings.scorer == "cosine" else DotScorer()
+
+
+def _local_folder(folder: str | Path) -> Path:
+    """The folder itself, or a download of the hub repository of this name."""
+    path = Path(folder)
+    if path.exists() or isinstance(folder, Path) or str(folder).count("/") != 1:
+        return path
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(str(folder)))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise RunError(
+            f"{folder} is neither a folder here nor a repository that the hub gave us ({type(error).__name__})",
+            remedy="check the path; offline, download the run first and give its folder",
+        ) from None

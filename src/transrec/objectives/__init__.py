@@ -1,0 +1,48 @@
+"""Objectives: what training makes smaller. Terms that share one forward pass and add up."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from transrec.model import TransRec
+from transrec.objectives.multistep import MultiStepBCE, MultiStepSettings
+from transrec.objectives.objective import Loss, Objective
+from transrec.objectives.softmax import InBatchSoftmax, SoftmaxSettings
+from transrec.settings import Settings
+
+__all__ = [
+    "InBatchSoftmax",
+    "Loss",
+    "MultiStepBCE",
+    "MultiStepSettings",
+    "Objective",
+    "ObjectiveSettings",
+    "SoftmaxSettings",
+    "build_objective",
+]
+
+
+class ObjectiveSettings(Settings):
+    """What training makes smaller."""
+
+    kind: Literal["softmax", "multistep"] = "softmax"
+    """In-batch softmax over all positions, or (as published) multi-step binary cross-entropy."""
+    softmax: SoftmaxSettings = SoftmaxSettings()
+    """Settings of the softmax."""
+    multistep: MultiStepSettings = MultiStepSettings()
+    """Settings of the multi-step cross-entropy."""
+
+
+def build_objective(settings: ObjectiveSettings, model: TransRec) -> Objective:
+    """The objective that the settings describe, for this model.
+
+    Raises:
+        ModelError: it cannot train the model.
+    """
+    objective: Objective
+    if settings.kind == "softmax":
+        objective = InBatchSoftmax(settings.softmax, window=model.window, all_positions=model.users.causal)
+    else:
+        objective = MultiStepBCE(settings.multistep, window=model.window)
+    objective.check(model)
+    return objective

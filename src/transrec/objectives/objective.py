@@ -1,0 +1,49 @@
+"""Objective: the contract of a training term, and the value that it returns."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from transrec.data.batches import SequenceBatch, WindowPlan
+from transrec.model import Outputs, TransRec
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Loss:
+    """A training loss.
+
+    Attributes:
+        total: what is made smaller, a scalar.
+        parts: named numbers for the log, scalars without gradient.
+    """
+
+    total: Tensor
+    parts: Mapping[str, Tensor]
+
+
+class Objective(nn.Module, ABC):
+    """A term of the training loss.
+
+    It gets the outputs of the one shared forward pass; negatives are in the batch already.
+
+    Attributes:
+        plan: which windows of the training events it learns from.
+    """
+
+    plan: WindowPlan
+
+    @abstractmethod
+    def check(self, model: TransRec) -> None:
+        """Say so when this objective cannot train this model.
+
+        Raises:
+            ModelError: for example every position is to predict, but the user encoder sees what comes next.
+        """
+
+    @abstractmethod
+    def forward(self, model: TransRec, outputs: Outputs, batch: SequenceBatch) -> Loss:
+        """The loss of a batch."""

@@ -1,0 +1,147 @@
+"""What training from scratch and transfer share: data into batches, a model fitted, a run folder written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from transrec.data.batches import MixedBatches, SequenceBatches
+from transrec.data.dataset import Dataset
+from transrec.data.splits import Split, SplitSettings, split_of
+from transrec.data.store import ContentStore
+from transrec.evaluation.protocol import ModelRanker, validation_metrics
+from transrec.model import ModelSettings, TransRec
+from transrec.objectives import ObjectiveSettings, build_objective
+from transrec.recipes.showing import fate_table, progress_bar
+from transrec.retrieval.index import CatalogIndex
+from transrec.retrieval.vectors import with_vectors
+from transrec.runs import DataRecord, RunRecord, write_card, write_parameters
+from transrec.settings import Settings
+from transrec.training.settings import TrainingSettings
+from transrec.training.trainer import Fit, Trainer, resolve_device
+from transrec.transfer import Tuning, apply_tuning, fates
+
+
+class FitSettings(Settings):
+    """How a model learns from data; the same for a first training and for a transfer."""
+
+    objective: ObjectiveSettings = ObjectiveSettings()
+    """What training makes smaller."""
+    training: TrainingSettings = TrainingSettings()
+    """The training loop."""
+    split: SplitSettings = SplitSettings()
+    """Which events train, validate and test."""
+    tune: str = "top:2"
+    """Which parameters learn: full, top:N (the N top blocks of each encoder and all above), or frozen (all but the
+    encoders)."""
+
+
+class TrainSettings(FitSettings):
+    """A training from scratch: everything in a configuration file."""
+
+    model: ModelSettings = ModelSettings()
+    """The parts of the model."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Platform:
+    """A dataset made ready to learn from.
+
+    Attributes:
+        dataset: as it was given.
+        split: of its events.
+        store: its items' content.
+    """
+
+    dataset: Dataset
+    split: Split
+    store: ContentStore
+
+    @classmethod
+    def ready(
+        cls, dataset: Dataset, split: SplitSettings, model: TransRec, *, device: torch.device, console: Console | None = None
+    ) -> Platform:
+        """Split the events, prepare the content, and run the encoders that learn nothing over it once."""
+        folder = dataset.store_folder
+        with progress_bar(console) as progress:
+            store = ContentStore.prepare(dataset.catalog, model.items.preparers(), folder, progress=progress)
+            store = with_vectors(model, store, folder, training=True, device=device, progress=progress)
+        return cls(dataset, split_of(dataset.interactions, split), store)
+
+
+def fit(
+    model: TransRec,
+    datasets: Sequence[Dataset],
+    settings: FitSettings,
+    *,
+    sources: Mapping[str, str],
+    folder: Path | None = None,
+    record: RunRecord | None = None,
+    resume: bool = False,
+    console: Console | None = None,
+) -> Fit:
+    """Train a model on one or several platforms and write the run folder.
+
+    Args:
+        model: with its starting weights.
+        datasets: what to learn from; the first is what the run recommends from.
+        settings: see there.
+        sources: by parameter, where its value comes from.
+        folder: the run folder; nothing is written when None.
+        record: how the run came to be.
+        resume: go on from the folder's last checkpoint.
+        console: where tables and progress go; standard error when None.
+    """
+    console = console or Console(stderr=True)
+    apply_tuning(model, Tuning.parse(settings.tune))
+    became = fates(model, sources)
+    console.print(fate_table(became))
+    device = resolve_device(settings.training.device)
+    platforms = [Platform.ready(d, settings.split, model, device=device, console=console) for d in datasets]
+    objective = build_objective(settings.objective, model)
+    size, seed = settings.training.batch_size, settings.training.seed
+    each = [SequenceBatches(p.split, p.store, objective.plan, batch_size=size, seed=seed) for p in platforms]
+    if folder and record:
+        model.save(folder)
+        record.write(folder)
+        write_parameters(folder, became)
+
+    def validate(learned: TransRec) -> Mapping[str, float]:
+        return mean_validation(learned, platforms, users=settings.training.validation_users)
+
+    batches = each[0] if len(each) == 1 else MixedBatches(each, seed=seed)
+    trainer = Trainer(settings.training, folder)
+    result = trainer.fit(model, objective, batches, validate, resume=resume)
+    if folder and record:
+        model.save(folder)
+        write_card(folder, record, became, {settings.training.metric: f"{result.best:.4f}", **asdict(result)})
+    return result
+
+
+def mean_validation(model: TransRec, platforms: Sequence[Platform], *, users: int | None) -> Mapping[str, float]:
+    """Validation metrics, as the mean over platforms; the test split stays sealed."""
+    found = []
+    for platform in platforms:
+        ranker = ModelRanker(model, CatalogIndex.encode(model, platform.store))
+        found.append(validation_metrics(ranker, platform.split, limit=users))
+    return {name: sum(metrics[name] for metrics in found) / len(found) for name in found[0]}
+
+
+def record_of(
+    verb: str, datasets: Sequence[Dataset], settings: FitSettings, *, source: str = "", rules: Sequence[str] = ()
+) -> RunRecord:
+    """How a run came to be, for its folder."""
+    return RunRecord(
+        verb="train" if verb == "train" else "transfer",
+        source=source,
+        data=tuple(DataRecord.of(dataset) for dataset in datasets),
+        split=settings.split,
+        tune=settings.tune,
+        rules=tuple(rules),
+        objective=settings.objective.model_dump(mode="json"),
+        training=settings.training.model_dump(mode="json"),
+    )

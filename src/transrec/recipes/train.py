@@ -1,0 +1,79 @@
+"""Train: a model from scratch on one platform or several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from transrec.data.dataset import Dataset
+from transrec.errors import RunError
+from transrec.model import TransRec
+from transrec.recipes.fitting import TrainSettings, fit, record_of
+from transrec.runs import RunRecord, require_empty
+from transrec.training.trainer import Fit
+from transrec.transfer import initial_sources
+
+
+def train(
+    data: Sequence[str | Path | Dataset],
+    settings: TrainSettings,
+    out: str | Path | None = None,
+    *,
+    resume: bool = False,
+    console: Console | None = None,
+) -> tuple[TransRec, Fit]:
+    """Train a model from scratch.
+
+    Args:
+        data: dataset folders, or datasets in memory. The run recommends from the first.
+        settings: the model and how it learns.
+        out: the run folder to make; nothing is written when None.
+        resume: go on with an interrupted training in ``out``, with the settings that it was started with.
+        console: where tables and progress go; standard error when None.
+
+    Returns:
+        the model with the weights that validated best, and how the training went.
+
+    Raises:
+        RunError: ``out`` is not empty; or with ``resume`` there is nothing to go on with, or the settings differ.
+    """
+    datasets = [d if isinstance(d, Dataset) else Dataset.open(d) for d in data]
+    folder = Path(out) if out is not None else None
+    if folder and not resume:
+        require_empty(folder)
+    record = record_of("train", datasets, settings)
+    if resume:
+        require_same(folder, record)
+    model = TransRec.build(settings.model, [d.catalog for d in datasets], seed=settings.training.seed)
+    result = fit(
+        model,
+        datasets,
+        settings,
+        sources=initial_sources(model),
+        folder=folder,
+        record=record,
+        resume=resume,
+        console=console,
+    )
+    return model, result
+
+
+def require_same(folder: Path | None, record: RunRecord) -> None:
+    """Raise a RunError when the run in the folder was started with other data or settings than the record's.
+
+    Raises:
+        RunError: it was, or there is no run.
+    """
+    if folder is None:
+        raise RunError("there is no folder to resume in", remedy="give --out")
+    before = RunRecord.read(folder)
+    own, other = record.model_dump(mode="json"), before.model_dump(mode="json")
+    differing = [name for name in own if own[name] != other[name] and name != "version"]
+    if differing:
+        raise RunError(
+            f"the training in {folder} was started with another {', '.join(differing)}",
+            where=str(folder),
+            remedy="resume with the same data and settings (they are in its settings.yaml), or train into another folder",
+        )

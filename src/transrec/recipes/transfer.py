@@ -1,0 +1,63 @@
+"""Transfer: a run moves to a platform with other users and other items."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from transrec.data.dataset import Dataset
+from transrec.model import TransRec
+from transrec.recipes.fitting import FitSettings, fit, record_of
+from transrec.recipes.train import require_same
+from transrec.runs import require_empty
+from transrec.training.trainer import Fit
+from transrec.transfer import DEFAULT_RULES, SourceRule, copy_parameters
+
+
+def transfer(
+    run: str | Path,
+    data: str | Path | Dataset,
+    settings: FitSettings,
+    out: str | Path | None = None,
+    *,
+    rules: Sequence[str] = (),
+    resume: bool = False,
+    console: Console | None = None,
+) -> tuple[TransRec, Fit]:
+    """Start from a run and train on another platform.
+
+    Args:
+        run: the source run.
+        data: the target platform: a dataset folder, or a dataset in memory.
+        settings: how it learns.
+        out: the run folder to make; nothing is written when None.
+        rules: ``"pattern=copy"`` or ``"pattern=fresh"`` over parameter names, first match wins; what none matches is copied,
+            except an identity table, which starts fresh.
+        resume: go on with an interrupted transfer in ``out``.
+        console: where tables and progress go; standard error when None.
+
+    Returns:
+        the model with the weights that validated best, and how the training went.
+
+    Raises:
+        RunError: the source is not a run, or ``out`` is not empty.
+        ModelError: a parameter that is to be copied is not in the source, or has another shape there.
+    """
+    dataset = data if isinstance(data, Dataset) else Dataset.open(data)
+    folder = Path(out) if out is not None else None
+    record = record_of("transfer", [dataset], settings, source=str(Path(run).resolve()), rules=rules)
+    if resume:
+        require_same(folder, record)
+    elif folder:
+        require_empty(folder)
+    source = TransRec.load(run)
+    model = source.fresh_for(dataset.catalog, seed=settings.training.seed)
+    given = [SourceRule.parse(rule) for rule in rules]
+    usual = [SourceRule.parse(r) for r in DEFAULT_RULES if "identity" in model.items.encoders]
+    sources = copy_parameters(model, source.state_dict(), [*given, *usual])
+    result = fit(
+        model, [dataset], settings, sources=sources, folder=folder, record=record, resume=resume, console=console
+    )
+    return model, result

@@ -1,0 +1,1 @@
+"""The one path by which items are ranked, in evaluation and when people are served."""

@@ -1,0 +1,197 @@
+"""Runs: what a run folder holds besides the model: where it came from, what became of every parameter, a model card."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from transrec._version import __version__
+from transrec.data.dataset import Dataset
+from transrec.data.splits import SplitSettings
+from transrec.errors import RunError
+from transrec.model import SETTINGS
+from transrec.settings import Settings, read_yaml
+from transrec.transfer import Fate, summarised
+
+
+class DataRecord(Settings):
+    """One dataset that a run learned from."""
+
+    name: str
+    """What it was called."""
+    path: str
+    """Where it was, as an absolute path; empty when it was in memory."""
+    fingerprint: str
+    """Of its items and events."""
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> DataRecord:
+        """The record of a dataset."""
+        path = str(dataset.folder.resolve()) if dataset.folder else ""
+        return cls(name=dataset.name, path=path, fingerprint=dataset.fingerprint)
+
+
+class RunRecord(Settings):
+    """How a run came to be; kept in ``settings.yaml`` beside the model's settings."""
+
+    verb: Literal["train", "transfer"]
+    """What made it."""
+    version: str = __version__
+    """Of transrec, when the run was made."""
+    source: str = ""
+    """The run that it started from, as an absolute path; empty when it was trained from scratch."""
+    data: tuple[DataRecord, ...]
+    """What it learned from, the first being what it recommends from."""
+    split: SplitSettings
+    """Which of the events it learned from."""
+    tune: str
+    """Which parameters learned."""
+    rules: tuple[str, ...] = ()
+    """Where parameters came from, in the order of the rules."""
+    objective: dict[str, Any]
+    """What was made smaller."""
+    training: dict[str, Any]
+    """How."""
+
+    @classmethod
+    def read(cls, folder: str | Path) -> RunRecord:
+        """The record in a run folder.
+
+        Raises:
+            RunError: the folder is not a run, or only holds a saved model.
+        """
+        path = Path(folder) / SETTINGS
+        if not path.exists():
+            raise RunError(f"{folder} is not a run folder: it has no {SETTINGS}", remedy="transrec train DATA --out RUN")
+        document = read_yaml(path)
+        if "run" not in document:
+            raise RunError(
+                f"{folder} holds a model, but not where it came from", remedy="name the dataset: --data DATA"
+            )
+        return cls.from_mapping(document["run"], where=str(path))
+
+    def write(self, folder: Path) -> None:
+        """Put the record into the folder's settings file; the model's section stays."""
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / SETTINGS
+        present = read_yaml(path) if path.exists() else {}
+        document = {**present, "run": self.model_dump(mode="json")}
+        path.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
+
+
+def open_run_data(run: str | Path, data: str | Path | None = None) -> Dataset:
+    """The dataset that a run recommends from, or the one given in its place.
+
+    Args:
+        run: a run folder.
+        data: a dataset folder; the one that the run records when None.
+
+    Raises:
+        RunError: the recorded dataset is not where it was, or has changed since.
+    """
+    if data is not None:
+        return Dataset.open(data)
+    record = RunRecord.read(run).data[0]
+    if not record.path or not Path(record.path).exists():
+        raise RunError(
+            f"the dataset {record.name!r} that this run learned from is no longer at {record.path or 'any path'}",
+            where=str(run),
+            remedy="say where it is: --data DATA",
+        )
+    dataset = Dataset.open(record.path)
+    if dataset.fingerprint != record.fingerprint:
+        raise RunError(
+            f"the dataset at {record.path} has changed since this run learned from it",
+            where=str(run),
+            remedy="train again, or say that you mean the data as it is now: --data " + record.path,
+        )
+    return dataset
+
+
+def require_empty(folder: Path, *, flag: str = "--out") -> None:
+    """Raise a RunError when the folder holds anything: a run is never written over.
+
+    Raises:
+        RunError: it does.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise RunError(
+            f"{folder} is there already and not empty",
+            remedy=f"give another {flag}, remove it, or add --resume to go on with an interrupted training",
+        )
+
+
+def write_parameters(folder: Path, fates: Sequence[Fate]) -> None:
+    """Write ``parameters.json``: the source and the fate of every parameter."""
+    document = {"format": 1, "parameters": [asdict(fate) for fate in fates]}
+    (folder / "parameters.json").write_text(json.dumps(document, indent=1) + "\n")
+
+
+def write_card(folder: Path, record: RunRecord, fates: Sequence[Fate], validation: Mapping[str, Any]) -> None:
+    """Write ``README.md``: a model card with what the run is, where it came from and how it did.
+
+    Args:
+        folder: the run folder.
+        record: how it came to be.
+        fates: of its parameters.
+        validation: named numbers of the training's end.
+    """
+    learning = sum(row.learning for row in summarised(fates))
+    total = sum(row.total for row in summarised(fates) if row.source != "drop")
+    rows = "\n".join(f"| `{r.part}` | {r.source} | {r.learning:,} | {r.total:,} |" for r in summarised(fates))
+    learned = "\n".join(f"- {d.name} (fingerprint `{d.fingerprint}`)" for d in record.data)
+    numbers = "\n".join(f"| {name} | {value} |" for name, value in validation.items())
+    origin = f"It started from the run `{os.path.basename(record.source)}`." if record.source else "It started from no other run."
+    (folder / "README.md").write_text(
+        f"""---
+library_name: transrec
+pipeline_tag: other
+tags: [recommender-system, sequential-recommendation, transfer-learning]
+---
+
+# {folder.resolve().name}
+
+A [TransRec](https://arxiv.org/abs/2206.06190) recommender made by `transrec {record.verb}` {record.version}: it knows items by
+their content and can be moved to platforms that share no user and no item with it. {origin}
+
+## Learned from
+
+{learned}
+
+Split: {record.split.kind}. Tuning rule: `{record.tune}`; {learning:,} of {total:,} parameters learned.
+
+## Validation
+
+| what | value |
+|---|---|
+{numbers}
+
+These numbers chose the weights, so they flatter. `transrec evaluate` opens the test split and writes `evaluation/`.
+
+## Parameters
+
+| part | from | learning | all |
+|---|---|---|---|
+{rows}
+
+## Use
+
+```python
+from transrec import Recommender
+
+recommender = Recommender.load("{folder.name}", data="DATA")
+recommender.recommend(["item id", "another item id"], k=10)
+```
+
+## Limits
+
+The model repeats what its platform's users did, popularity and all. It was measured offline on held-out events, which says
+which item a user took next, not which one would have pleased them most.
+"""
+    )

@@ -1,0 +1,1 @@
+"""Serving: what an application holds to recommend."""

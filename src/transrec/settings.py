@@ -1,0 +1,96 @@
+"""Settings: frozen, strict, documented where they are declared; read from and written to YAML."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from transrec.errors import SettingsError
+
+
+class Settings(BaseModel):
+    """A group of settings. Subclasses declare fields, each followed by a docstring that says what it does.
+
+    They are frozen, and an unknown key is an error that names the nearest known one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any], *, where: str = "settings") -> Self:
+        """Settings from a nested mapping.
+
+        Raises:
+            SettingsError: a key is unknown or a value is out of range; says which, and what is known.
+        """
+        try:
+            return cls.model_validate(dict(values))
+        except ValidationError as error:
+            raise SettingsError("; ".join(_explain(cls, dict(e)) for e in error.errors()), where=where) from None
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> Self:
+        """Settings from a YAML file.
+
+        Raises:
+            SettingsError: the file is not there, is not YAML, or does not hold these settings.
+        """
+        return cls.from_mapping(read_yaml(path), where=str(path))
+
+    def to_yaml(self, path: str | Path) -> None:
+        """Write every setting, defaults too, so that a file means the same when a default changes later."""
+        Path(path).write_text(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
+
+    def updated(self, values: Mapping[str, Any], *, where: str = "settings") -> Self:
+        """These settings with some replaced; nested mappings are merged, everything is validated again."""
+        return self.from_mapping(merged(self.model_dump(mode="json"), values), where=where)
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """The mapping in a YAML file; an empty file is an empty mapping.
+
+    Raises:
+        SettingsError: the file is not there or holds something else.
+    """
+    try:
+        values = yaml.safe_load(Path(path).read_text())
+    except OSError as error:
+        raise SettingsError(f"the settings cannot be read: {error.strerror}", where=str(path)) from None
+    except yaml.YAMLError as error:
+        raise SettingsError(f"this is not YAML: {error}", where=str(path)) from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise SettingsError(f"settings are a mapping, this is a {type(values).__name__}", where=str(path))
+    return values
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with the values of ``over`` in place of its own; nested mappings are merged key by key."""
+    result = dict(base)
+    for key, value in over.items():
+        below = result.get(key)
+        result[key] = merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return result
+
+
+def _explain(cls: type[BaseModel], error: Mapping[str, Any]) -> str:
+    """One line for one validation error: the dotted key, what is wrong, and the nearest known key."""
+    path = ".".join(str(part) for part in error["loc"])
+    if error["type"] != "extra_forbidden":
+        given = "" if error["type"] == "missing" else f" (given: {error['input']!r})"
+        return f"{path}: {error['msg']}{given}"
+    owner: Any = cls
+    for part in error["loc"][:-1]:
+        annotation = owner.model_fields[part].annotation if part in getattr(owner, "model_fields", {}) else None
+        candidates = [annotation, *getattr(annotation, "__args__", ())]
+        owner = next((a for a in candidates if isinstance(a, type) and issubclass(a, BaseModel)), None)
+    known = list(owner.model_fields) if owner is not None else []
+    near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"{path}: there is no such setting; {hint}known are {', '.join(known) or 'none here'}"

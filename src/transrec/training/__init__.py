@@ -1,0 +1,1 @@
+"""Training: the one loop, its optimiser groups, schedule, checkpoints and log."""

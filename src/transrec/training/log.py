@@ -1,0 +1,101 @@
+"""TrainingLog: what happened, as JSON lines and TensorBoard, and as a progress line for people."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+
+class TrainingLog:
+    """Writes ``metrics.jsonl`` and TensorBoard files, and draws one progress line.
+
+    Use it as a context manager.
+
+    Args:
+        folder: the run folder; nothing is written when None.
+        total: steps at most.
+        start: steps done already; rows of the log from later steps (of an interrupted run) are taken out.
+        tensorboard: whether to write TensorBoard files.
+        console: where the progress line goes; the terminal when None.
+    """
+
+    def __init__(
+        self, folder: Path | None, *, total: int, start: int = 0, tensorboard: bool = True, console: Console | None = None
+    ) -> None:
+        self._path = folder / "metrics.jsonl" if folder else None
+        self._writer: SummaryWriter | None = None
+        if folder and tensorboard:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=start)
+        if self._path:
+            self._keep_until(start)
+        self._progress = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[told]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console or Console(stderr=True),
+        )
+        self._task = self._progress.add_task("training", total=total, completed=start, told="")
+        self._since, self._users = time.perf_counter(), 0
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        self._since = time.perf_counter()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+        if self._writer:
+            self._writer.close()
+
+    def stepped(self, users: int) -> None:
+        """A step is done that saw this many windows."""
+        self._users += users
+        self._progress.advance(self._task)
+
+    def training(self, step: int, epoch: float, values: Mapping[str, float]) -> None:
+        """Log the loss and its parts; adds the speed since the last call."""
+        speed = self._users / max(time.perf_counter() - self._since, 1e-9)
+        self._since, self._users = time.perf_counter(), 0
+        self._write("train", step, {"epoch": round(epoch, 3), **values, "windows_per_second": speed})
+        self._progress.update(self._task, told=f"loss {values['loss']:.4f} · {speed:,.0f} windows/s")
+
+    def validation(self, step: int, epoch: float, values: Mapping[str, float], *, best: bool) -> None:
+        """Log the metrics of a validation and tell the person."""
+        self._write("validation", step, {"epoch": round(epoch, 3), **values})
+        told = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
+        self._progress.console.print(f"epoch {epoch:5.1f}  step {step:6d}  validation {told}{'  [green]best' if best else ''}")
+        self._since, self._users = time.perf_counter(), 0  # validating is not training time
+
+    def _write(self, kind: str, step: int, values: Mapping[str, float]) -> None:
+        if self._path:
+            with self._path.open("a") as file:
+                file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
+        if self._writer:
+            for name, value in values.items():
+                self._writer.add_scalar(f"{kind}/{name}", value, step)
+
+    def _keep_until(self, step: int) -> None:
+        assert self._path is not None
+        rows: list[dict[str, Any]] = []
+        if step and self._path.exists():
+            rows = [json.loads(line) for line in self._path.read_text().splitlines()]
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.write_text("".join(json.dumps(row) + "\n" for row in rows if row["step"] <= step))

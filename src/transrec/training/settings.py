@@ -1,0 +1,51 @@
+"""TrainingSettings: everything about how a model learns that is not the model."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from transrec.settings import Settings
+
+
+class TrainingSettings(Settings):
+    """The training loop."""
+
+    epochs: int = Field(default=20, ge=1)
+    """Passes over the training windows, at most; early stopping may end it before."""
+    max_steps: int | None = Field(default=None, ge=1)
+    """Steps at most, whatever the epochs; None for no other bound."""
+    batch_size: int = Field(default=64, ge=1)
+    """Windows (users) in a step, over all devices. In-batch softmax takes its negatives from the batch: larger is better."""
+    accumulate: int = Field(default=1, ge=1)
+    """Batches whose gradients are added before the weights move. In-batch negatives do not cross batches."""
+    learning_rate: float = Field(default=1e-3, gt=0)
+    """Peak learning rate of everything that starts fresh: projections, fusion, user encoder, scorer."""
+    encoder_learning_rate: float = Field(default=5e-5, gt=0)
+    """Peak learning rate of the modality encoders. The paper uses 1e-4 for all."""
+    weight_decay: float = Field(default=0.01, ge=0)
+    """AdamW's decoupled weight decay; not applied to biases, norms and temperatures."""
+    warmup: float = Field(default=0.05, ge=0, lt=1)
+    """Share of the steps in which the learning rate rises from zero; then it falls as a cosine."""
+    clip: float = Field(default=1.0, gt=0)
+    """Largest norm of the gradient; longer ones are scaled down."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Arithmetic of the forward pass: auto is bfloat16 on GPUs that are built for it, float32 elsewhere (on CPUs bfloat16
+    was measured to be slower)."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where to train; auto takes an accelerator when there is one."""
+    validate_every: int = Field(default=1, ge=1)
+    """Epochs between validations."""
+    validation_users: int | None = Field(default=2000, ge=1)
+    """Users that validation ranks, the same ones every time; None for all. The final evaluation always takes all."""
+    metric: Literal["NDCG@10", "HR@10", "MRR"] = "NDCG@10"
+    """The validation metric that chooses the best weights and stops training."""
+    patience: int = Field(default=4, ge=1)
+    """Validations without a better metric after which training stops."""
+    log_every: int = Field(default=10, ge=1)
+    """Steps between rows in metrics.jsonl and points in TensorBoard."""
+    tensorboard: bool = True
+    """Whether to write TensorBoard files beside metrics.jsonl."""
+    seed: int = Field(default=0, ge=0)
+    """Of fresh weights, order, negatives and dropout."""

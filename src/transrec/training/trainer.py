@@ -1,0 +1,230 @@
+"""Trainer: the only loop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from transrec.data.batches import Batches, SequenceBatch
+from transrec.errors import TrainingError
+from transrec.model import TransRec, load_weights, save_weights
+from transrec.objectives.objective import Loss, Objective
+from transrec.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from transrec.training.log import TrainingLog
+from transrec.training.optimiser import optimiser_groups, rate_factor, set_rates
+from transrec.training.settings import TrainingSettings
+
+Validate = Callable[[TransRec], Mapping[str, float]]
+"""Metrics of the model on held-out events; training sees nothing else of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How a training went.
+
+    Attributes:
+        steps: steps done.
+        best_step: the step whose weights the model has now.
+        best: the best validation metric.
+        stopped_early: whether patience ended it.
+    """
+
+    steps: int
+    best_step: int
+    best: float
+    stopped_early: bool
+
+
+class Task(nn.Module):
+    """Model and objective as one module from batch to loss, so that data-parallel wrappers see every parameter used."""
+
+    def __init__(self, model: TransRec, objective: Objective) -> None:
+        super().__init__()
+        self.model = model
+        self.objective = objective
+
+    def forward(self, batch: SequenceBatch) -> Loss:
+        """The loss of a batch."""
+        loss: Loss = self.objective(self.model, self.model(batch), batch)
+        return loss
+
+
+class Trainer:
+    """Fits a model to batches under an objective; pre-training and transfer are both this.
+
+    Every step is a pure function of (seed, step): order and negatives come from the batches, dropout from a seed set at
+    every step. So a run that was interrupted and resumed ends with the same weights, bit for bit, on the same machine.
+
+    Args:
+        settings: see there.
+        folder: the run folder, for checkpoints and logs; nothing is written when None.
+    """
+
+    def __init__(self, settings: TrainingSettings, folder: Path | None = None) -> None:
+        self.settings = settings
+        self.folder = folder
+
+    def fit(
+        self, model: TransRec, objective: Objective, batches: Batches, validate: Validate, *, resume: bool = False
+    ) -> Fit:
+        """Train, and leave the model with the weights that validated best.
+
+        Args:
+            model: learns where ``requires_grad`` says so.
+            objective: what is made smaller.
+            batches: what is learned from.
+            validate: called every few epochs; chooses the best weights and stops the training.
+            resume: go on from the last checkpoint of the run folder.
+
+        Raises:
+            ModelError: the objective cannot train the model.
+            TrainingError: nothing learns, or the loss is not a number.
+            RunError: there is nothing to resume.
+        """
+        objective.check(model)
+        settings = self.settings
+        accelerator = _accelerator(settings)
+        optimiser = torch.optim.AdamW(optimiser_groups(model, settings))
+        task, optimiser = accelerator.prepare(Task(model, objective), optimiser)
+        last = self.folder / "checkpoints" / "last" if self.folder else None
+        progress = Progress()
+        if resume and last:
+            progress = load_checkpoint(last, model, optimiser)
+        per_epoch = max(1, batches.steps_per_epoch // settings.accumulate)
+        total = min(settings.epochs * per_epoch, settings.max_steps or settings.epochs * per_epoch)
+        between = settings.validate_every * per_epoch
+        best = _BestWeights(self.folder)
+
+        folder = self.folder if accelerator.is_main_process else None
+        with TrainingLog(folder, total=total, start=progress.step, tensorboard=settings.tensorboard) as log:
+            steps = range(progress.step, 0 if progress.done else total)
+            for step, parts in zip(steps, _prefetched(batches, steps, settings.accumulate), strict=True):
+                set_rates(optimiser, rate_factor(step, total, settings.warmup))
+                loss = self._step(accelerator, task, optimiser, parts, step)
+                progress = replace(progress, step=step + 1)
+                log.stepped(sum(len(batch.mask_BL) for batch in parts))
+                epoch = progress.step / per_epoch
+                if progress.step % settings.log_every == 0 or progress.step == total:
+                    log.training(progress.step, epoch, _numbers(loss, progress.step, optimiser))
+                if progress.step % between == 0 or progress.step == total:
+                    values = validate(model)
+                    progress = progress.after_validation(values[settings.metric])
+                    log.validation(progress.step, epoch, values, best=progress.waiting == 0)
+                    finished = progress.step == total or progress.waiting >= settings.patience
+                    progress = replace(progress, done=finished)
+                    if accelerator.is_main_process:
+                        if progress.waiting == 0:
+                            best.keep(model)
+                        if last:
+                            save_checkpoint(last, model, optimiser, progress)
+                    if finished:
+                        break
+        best.put_back(model)
+        model.eval()
+        assert progress.best is not None
+        return Fit(progress.step, progress.best_step, progress.best, progress.step < total)
+
+    def _step(
+        self,
+        accelerator: Accelerator,
+        task: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        parts: Sequence[SequenceBatch],
+        step: int,
+    ) -> Loss:
+        """Forward and backward of every part, then clip and move the weights; the loss of the last part."""
+        task.train()
+        # the one place where the process is seeded: dropout then depends on (seed, step) and rank alone
+        torch.manual_seed(hash((self.settings.seed, step, accelerator.process_index)) % 2**63)  # noqa: TID251
+        for place, batch in enumerate(parts, start=1):
+            together = nullcontext() if place == len(parts) else accelerator.no_sync(task)
+            with together, accelerator.autocast():
+                loss: Loss = task(batch.to(accelerator.device))
+                accelerator.backward(loss.total / len(parts))
+        accelerator.clip_grad_norm_(task.parameters(), self.settings.clip)
+        optimiser.step()
+        optimiser.zero_grad()
+        return loss
+
+
+class _BestWeights:
+    """The weights that validated best, in the run folder, or in memory where there is none."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._path = folder / "checkpoints" / "best" / "model.safetensors" if folder else None
+        self._state: dict[str, torch.Tensor] | None = None
+
+    def keep(self, model: nn.Module) -> None:
+        if self._path:
+            save_weights(model, self._path)
+        else:
+            self._state = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+    def put_back(self, model: nn.Module) -> None:
+        if self._path:
+            load_weights(model, self._path)
+        elif self._state is not None:
+            model.load_state_dict(self._state)
+
+
+def _prefetched(batches: Batches, steps: range, parts: int) -> Iterator[list[SequenceBatch]]:
+    """The batches of these steps, ``parts`` a step; the next are made in another thread while the present ones train."""
+
+    def make(step: int) -> list[SequenceBatch]:
+        return [batches.batch(step * parts + part) for part in range(parts)]
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        coming = pool.submit(make, steps.start) if steps else None
+        for step in steps:
+            assert coming is not None
+            ready = coming.result()
+            coming = pool.submit(make, step + 1) if step + 1 < steps.stop else None
+            yield ready
+
+
+def _accelerator(settings: TrainingSettings) -> Accelerator:
+    device = resolve_device(settings.device)
+    good_at_bfloat16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    half = settings.precision == "bfloat16" or (settings.precision == "auto" and good_at_bfloat16)
+    return Accelerator(
+        mixed_precision="bf16" if half else "no",
+        cpu=device.type == "cpu",
+    )
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device of this name; ``"auto"`` is an accelerator when there is one, else the CPU.
+
+    Raises:
+        TrainingError: the machine does not have it.
+    """
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if available[kind]))
+    if not available[name]:
+        raise TrainingError(f"this machine has no usable {name} device", remedy="use --training.device auto or cpu")
+    return torch.device(name)
+
+
+def _numbers(loss: Loss, step: int, optimiser: torch.optim.Optimizer) -> dict[str, float]:
+    """The loss and its parts as numbers.
+
+    Raises:
+        TrainingError: the loss is not finite.
+    """
+    total = loss.total.item()
+    if not math.isfinite(total):
+        raise TrainingError(
+            f"the loss is {total} at step {step}",
+            remedy="lower the learning rates, lengthen the warm-up, or train in float32",
+        )
+    fastest = max(group["lr"] for group in optimiser.param_groups)
+    return {"loss": total, **{name: value.item() for name, value in loss.parts.items()}, "learning_rate": fastest}

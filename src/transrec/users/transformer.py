@@ -1,0 +1,128 @@
+"""The transformer over a history: bidirectional as published, or causal so that every position can learn.
+
+Axes: B users, L history length, D width, H heads.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from transrec.errors import SettingsError
+from transrec.settings import Settings
+from transrec.users.encoder import UserEncoder
+from transrec.views import UserKind, UserOutput
+
+
+class UserSettings(Settings):
+    """The user encoder."""
+
+    attention: Literal["causal", "bidirectional"] = "causal"
+    """What a position may look at: itself and earlier ones, or (as published) every item of the history."""
+    window: int = 50
+    """Longest history read, in items; older ones are cut off. The paper has 25."""
+    layers: int = 2
+    """Transformer blocks. The paper has 4."""
+    heads: int = 4
+    """Attention heads; must divide the width."""
+    feedforward: int = 512
+    """Width inside the feed-forward part. The paper has 128 for a width of 256."""
+    norm: Literal["pre", "post"] = "pre"
+    """Layer norm before each part (steadier) or after its residual sum (as published)."""
+    dropout: float = 0.1
+    """Share of activations dropped in training."""
+
+
+class TransformerUserEncoder(UserEncoder):
+    """Learned absolute positions, then transformer blocks (TransRec, arXiv 2206.06190; Vaswani et al. 2017).
+
+    With ``attention="bidirectional"``, ``norm="post"``, 4 layers and a feed-forward width of 128 this is the published user
+    encoder; its state at the last real position is the user vector.
+
+    Args:
+        width: D.
+        settings: the rest.
+
+    Raises:
+        SettingsError: the heads do not divide the width.
+    """
+
+    gives: UserKind = "states"
+
+    def __init__(self, width: int, settings: UserSettings) -> None:
+        super().__init__()
+        if width % settings.heads:
+            raise SettingsError(
+                f"{settings.heads} heads do not divide a width of {width}",
+                where="model.users.heads",
+                remedy="choose heads that divide model.items.width",
+            )
+        self.width = width
+        self.window = settings.window
+        self.causal = settings.attention == "causal"
+        self.positions = nn.Embedding(settings.window, width)
+        self.dropout = nn.Dropout(settings.dropout)
+        self.blocks = nn.ModuleList(TransformerBlock(width, settings) for _ in range(settings.layers))
+        self.final_norm = nn.LayerNorm(width) if settings.norm == "pre" else nn.Identity()
+        self.apply(_initialise)
+
+    def forward(self, items_BLD: Tensor, mask_BL: Tensor) -> UserOutput:
+        length = items_BLD.shape[1]
+        states_BLD = self.dropout(items_BLD.masked_fill(~mask_BL[..., None], 0.0) + self.positions.weight[:length])
+        visible_BLL = mask_BL[:, None, :].expand(-1, length, -1)
+        if self.causal:
+            visible_BLL = visible_BLL.tril()
+        # a padded slot may look at itself, so that no row of the softmax is empty; nothing reads its state
+        visible_BLL = visible_BLL | torch.eye(length, dtype=torch.bool, device=mask_BL.device)
+        for block in self.blocks:
+            states_BLD = block(states_BLD, visible_BLL)
+        return UserOutput("states", self.final_norm(states_BLD), mask_BL)
+
+
+class TransformerBlock(nn.Module):
+    """Self-attention and a feed-forward part with GELU, each with a residual sum and a layer norm."""
+
+    def __init__(self, width: int, settings: UserSettings) -> None:
+        super().__init__()
+        self.heads = settings.heads
+        self.pre_norm = settings.norm == "pre"
+        self.dropout_share = settings.dropout
+        self.query_key_value = nn.Linear(width, 3 * width)
+        self.output = nn.Linear(width, width)
+        self.expand = nn.Linear(width, settings.feedforward)
+        self.contract = nn.Linear(settings.feedforward, width)
+        self.attention_norm = nn.LayerNorm(width)
+        self.feedforward_norm = nn.LayerNorm(width)
+        self.dropout = nn.Dropout(settings.dropout)
+
+    def forward(self, states_BLD: Tensor, visible_BLL: Tensor) -> Tensor:
+        """One block; ``visible_BLL`` says which position (last axis) each position may look at."""
+        if self.pre_norm:
+            states_BLD = states_BLD + self._attend(self.attention_norm(states_BLD), visible_BLL)
+            return states_BLD + self._feed_forward(self.feedforward_norm(states_BLD))
+        states_BLD = self.attention_norm(states_BLD + self._attend(states_BLD, visible_BLL))
+        return self.feedforward_norm(states_BLD + self._feed_forward(states_BLD))
+
+    def _attend(self, states_BLD: Tensor, visible_BLL: Tensor) -> Tensor:
+        batch, length, width = states_BLD.shape
+        qkv = self.query_key_value(states_BLD).view(batch, length, 3, self.heads, width // self.heads)
+        query_BHLd, key_BHLd, value_BHLd = qkv.permute(2, 0, 3, 1, 4)
+        share = self.dropout_share if self.training else 0.0
+        mixed_BHLd = F.scaled_dot_product_attention(
+            query_BHLd, key_BHLd, value_BHLd, attn_mask=visible_BLL[:, None], dropout_p=share
+        )
+        return self.dropout(self.output(mixed_BHLd.transpose(1, 2).reshape(batch, length, width)))
+
+    def _feed_forward(self, states_BLD: Tensor) -> Tensor:
+        return self.dropout(self.contract(F.gelu(self.expand(states_BLD))))
+
+
+def _initialise(module: nn.Module) -> None:
+    """Normal with deviation 0.02 for linear maps and positions, zero biases, as published."""
+    if isinstance(module, nn.Linear | nn.Embedding):
+        nn.init.normal_(module.weight, std=0.02)
+    if isinstance(module, nn.Linear):
+        nn.init.zeros_(module.bias)

@@ -1,0 +1,32 @@
+"""What every test may count on: no network, one thread, no display, and its own settings of the environment."""
+
+import os
+import socket
+from typing import Any
+
+# before torch, transformers or matplotlib are imported: they read these once
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["MPLBACKEND"] = "Agg"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+
+LOCAL = ("127.0.0.1", "::1", "localhost")
+
+
+@pytest.fixture(autouse=True)
+def _no_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that leaves this machine fails at once, so that no test can come to depend on one."""
+    if request.node.get_closest_marker("network"):
+        return
+    connect = socket.socket.connect
+
+    def connect_locally(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in LOCAL:
+            raise OSError(
+                f"tests have no network; this one wanted {address[0]}: serve it from 127.0.0.1, or mark it network"
+            )
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", connect_locally)

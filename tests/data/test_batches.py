@@ -1,0 +1,203 @@
+"""Batches: the windows and indices of an independent, slower way of making them."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from transrec.data.batches import ItemBatch, MixedBatches, SequenceBatch, SequenceBatches, WindowPlan
+from transrec.data.interactions import Interactions
+from transrec.data.splits import Split, leave_one_out
+from transrec.errors import DataError
+
+NUM_ITEMS = 40
+
+
+class Rows:
+    """An item source without content."""
+
+    def __len__(self) -> int:
+        return NUM_ITEMS
+
+    def gather(self, rows: np.ndarray) -> ItemBatch:
+        assert len(np.unique(rows)) == len(rows), "every distinct item once"
+        return ItemBatch(len(rows), {})
+
+
+def split_of(lengths: list[int], seed: int = 0) -> Split:
+    generator = np.random.default_rng(seed)
+    table = pl.DataFrame(
+        {
+            "user": [f"u{u:03d}" for u, n in enumerate(lengths) for _ in range(n)],
+            "row": np.concatenate([generator.permutation(NUM_ITEMS)[:n] for n in lengths]),
+            "time": np.concatenate([np.arange(n, dtype=float) for n in lengths]),
+        }
+    )
+    return leave_one_out(Interactions.from_columns(table))
+
+
+def batches(split: Split, plan: WindowPlan, **changes: int) -> SequenceBatches:
+    return SequenceBatches(split, Rows(), plan, **{"batch_size": 4, "seed": 5, **changes})
+
+
+def rows_at(batch: SequenceBatch, places: torch.Tensor) -> list[int]:
+    """Catalog rows of these places among the batch's distinct items."""
+    return batch.rows_U[places].reshape(-1).tolist()
+
+
+def whole_epoch(made: SequenceBatches | MixedBatches) -> list[SequenceBatch]:
+    return [made.batch(step) for step in range(made.steps_per_epoch)]
+
+
+lengths_of_users = st.lists(st.integers(3, 20), min_size=1, max_size=9).filter(lambda lengths: max(lengths) > 3)
+
+
+@given(lengths=lengths_of_users, window=st.integers(2, 7))
+@settings(max_examples=40, deadline=None)
+def test_next_plan_predicts_every_training_event_but_the_first_once(lengths: list[int], window: int) -> None:
+    split = split_of(lengths)
+    seen: dict[int, int] = {}
+    lines = {tuple(split.interactions.history(u)[:-2]) for u in range(len(lengths))}
+    for batch in whole_epoch(batches(split, WindowPlan("next", length=window))):
+        for b in range(len(batch.mask_BL)):
+            n = int(batch.mask_BL[b].sum())
+            assert batch.mask_BL[b, :n].all() and n <= window
+            assert (batch.target_mask_BT[b] == batch.mask_BL[b]).all()
+            history, targets = rows_at(batch, batch.history_BL[b, :n]), rows_at(batch, batch.targets_BT[b, :n])
+            assert history[1:] == targets[:-1], "the target at a position is the item after it"
+            chain = (*history, targets[-1])
+            assert any(chain == line[i : i + len(chain)] for line in lines for i in range(len(line)))
+            for target in targets:
+                seen[target] = seen.get(target, 0) + 1
+    expected: dict[int, int] = {}
+    for u in range(len(lengths)):
+        for row in split.interactions.history(u)[1:-2]:
+            expected[row] = expected.get(row, 0) + 1
+    assert seen == expected
+
+
+@given(lengths=lengths_of_users, horizon=st.integers(1, 5))
+@settings(max_examples=40, deadline=None)
+def test_last_windows_are_the_published_ones(lengths: list[int], horizon: int) -> None:
+    split = split_of(lengths)
+    plan = WindowPlan("following", length=6, horizon=horizon, negatives=3, windows="last", negatives_avoid="line")
+    made = batches(split, plan)
+    histories = {}
+    for batch in whole_epoch(made):
+        for b in range(len(batch.mask_BL)):
+            history = rows_at(batch, batch.history_BL[b][batch.mask_BL[b]])
+            positives = rows_at(batch, batch.targets_BT[b][batch.target_mask_BT[b]])
+            negatives = rows_at(batch, batch.negatives_BK[b])
+            assert not set(history) & set(positives) and not set(history) & set(negatives)
+            line = next(
+                split.interactions.history(u)
+                for u in range(len(lengths))
+                if tuple(split.interactions.history(u)[:-2][-len(positives) :]) == tuple(positives)
+                and set(history) <= set(split.interactions.history(u))
+            )
+            clicks = line[:-2]
+            real = min(horizon, len(clicks) - 1)
+            assert list(positives) == list(clicks[-real:])
+            assert list(history) == list(clicks[:-real][-6:])
+            assert not set(negatives) & set(line), "not even the held-out items"
+            histories[tuple(history)] = True
+    assert len(histories) == sum(n - 2 >= 2 for n in lengths)
+
+
+def test_negatives_avoid_training_but_know_nothing_of_what_is_held_out() -> None:
+    split = split_of([NUM_ITEMS])  # every item is in the line, two of them held out
+    plan = WindowPlan("following", length=5, horizon=1, negatives=2)
+    for batch in whole_epoch(batches(split, plan)):
+        drawn = set(rows_at(batch, batch.negatives_BK))
+        assert drawn == set(split.interactions.rows[-2:])
+
+
+def test_own_pairs_are_exactly_the_users_training_items() -> None:
+    split = split_of([9, 12, 6, 20, 4])
+    for batch in whole_epoch(batches(split, WindowPlan("next", length=4))):
+        rows = batch.rows_U.numpy()
+        own = {(int(b), int(rows[u])) for b, u in batch.own_M2}
+        for b in range(len(batch.mask_BL)):
+            first = rows[batch.history_BL[b, 0]]
+            candidates = [set(split.interactions.history(u)[:-2]) for u in range(5)]
+            mine = {row for place, row in own if place == b}
+            assert any(mine == line & set(rows) and first in line for line in candidates)
+
+
+def test_held_out_events_never_show() -> None:
+    split = split_of([8] * 6, seed=3)
+    hidden = {(u, r) for u in range(6) for r in split.interactions.history(u)[-2:]}
+    assert hidden
+    targets = []
+    for batch in whole_epoch(batches(split, WindowPlan("next", length=50))):
+        targets += [tuple(rows_at(batch, batch.targets_BT[b][batch.target_mask_BT[b]])) for b in range(len(batch.mask_BL))]
+    assert sorted(targets) == sorted(tuple(split.interactions.history(u)[1:-2]) for u in range(6))
+
+
+def test_a_batch_depends_on_seed_and_step_alone() -> None:
+    split = split_of([9] * 20)
+    plan = WindowPlan("following", length=5, horizon=2, negatives=3, shared_negatives=4)
+    forwards, backwards = batches(split, plan), batches(split, plan)
+    steps = list(range(2 * forwards.steps_per_epoch))
+    first = {step: forwards.batch(step) for step in steps}
+    second = {step: backwards.batch(step) for step in reversed(steps)}
+    for step in steps:
+        assert first[step].rows_U.equal(second[step].rows_U) and first[step].history_BL.equal(second[step].history_BL)
+        assert first[step].negatives_BK.equal(second[step].negatives_BK)
+    assert not first[0].history_BL.equal(first[forwards.steps_per_epoch].history_BL) or not first[0].rows_U.equal(
+        first[forwards.steps_per_epoch].rows_U
+    )
+
+
+def test_ranks_share_a_batch_without_overlap() -> None:
+    split = split_of([9] * 10)
+    plan = WindowPlan("next", length=20)
+
+    def chains(made: SequenceBatches) -> list[tuple[int, ...]]:
+        batch = made.batch(0)
+        return [tuple(rows_at(batch, batch.history_BL[b][batch.mask_BL[b]])) for b in range(len(batch.mask_BL))]
+
+    whole = chains(batches(split, plan))
+    parts = [chains(batches(split, plan, rank=rank, ranks=2)) for rank in range(2)]
+    assert sorted(whole) == sorted(parts[0] + parts[1])
+    assert len(parts[0]) == len(parts[1]) == 2
+
+
+def test_inclusion_is_the_probability_that_simulation_finds() -> None:
+    """An item with the share p of the events is missed by m independent draws and by the shared ones."""
+    split = split_of([12] * 30, seed=1)
+    made = batches(split, WindowPlan("next", length=3, shared_negatives=5), batch_size=6)
+    batch = made.batch(0)
+    drawn = int(batch.mask_BL.sum()) + len(batch.mask_BL)
+    p = split.train_counts(NUM_ITEMS) / split.train_counts(NUM_ITEMS).sum()
+    generator = np.random.default_rng(0)
+    rounds = 4000
+    events = generator.choice(NUM_ITEMS, size=(rounds, drawn), p=p)
+    shared = np.stack([generator.choice(NUM_ITEMS, 5, replace=False) for _ in range(rounds)])
+    everything = np.concatenate([events, shared], axis=1)
+    for place, row in enumerate(batch.rows_U.tolist()[:10]):
+        found = (everything == row).any(axis=1).mean()
+        assert abs(found - float(batch.inclusion_U[place])) < 5 * np.sqrt(0.25 / rounds)
+
+
+def test_mixed_batches_hold_every_batch_of_every_platform_once() -> None:
+    plan = WindowPlan("next", length=4)
+    one, two = batches(split_of([9] * 20), plan), batches(split_of([15] * 7, seed=9), plan)
+    mixed = MixedBatches([one, two], seed=2)
+    assert mixed.steps_per_epoch == one.steps_per_epoch + two.steps_per_epoch
+    for epoch in range(2):
+        start = epoch * mixed.steps_per_epoch
+        found = sorted(tuple(mixed.batch(start + s).rows_U.tolist()) for s in range(mixed.steps_per_epoch))
+        expected = [
+            tuple(p.batch(epoch * p.steps_per_epoch + s).rows_U.tolist()) for p in (one, two) for s in range(p.steps_per_epoch)
+        ]
+        assert found == sorted(expected)
+
+
+def test_nothing_to_predict_is_said() -> None:
+    with pytest.raises(DataError, match="none of the 2 users has two training events"):
+        batches(split_of([3, 3]), WindowPlan("next", length=4))

@@ -1,0 +1,55 @@
+"""Every command and every Python block of the README and of the documentation is run, or says why not."""
+
+from pathlib import Path
+
+import pytest
+from markdown_blocks import SLOW_PAGE, blocks_of, run_page
+
+ROOT = Path(__file__).parents[2]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *(p for p in sorted((ROOT / "docs").rglob("*.md")) if not {"_build", "generated"} & set(p.relative_to(ROOT).parts)),
+]
+
+# What makes a page quick to run: by page, texts that stand in a block and what is run in their place. Keep them few: a
+# reader runs what is written.
+QUICKER: dict[str, list[tuple[str, str]]] = {}
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def runnable() -> list[object]:
+    """The pages with something to run; one that is not well marked is among them, and fails."""
+    found: list[object] = []
+    for path in PAGES:
+        text = path.read_text() if path.exists() else ""
+        try:
+            runs = any(block.mark != "skip" for block in blocks_of(text))
+        except ValueError:
+            runs = True
+        if runs:
+            found.append(pytest.param(path, id=name_of(path), marks=[pytest.mark.slow] if SLOW_PAGE in text else []))
+    return found
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_every_block_is_marked(path: Path) -> None:
+    assert path.exists(), f"there is no {name_of(path)}"
+    blocks_of(path.read_text())
+
+
+@pytest.mark.parametrize("path", runnable())
+def test_blocks_run(path: Path, tmp_path: Path) -> None:
+    replacements = QUICKER.get(name_of(path), [])
+    run_page(path.read_text(), tmp_path, replacements=replacements, variables={"TRANSREC_ROOT": str(ROOT), "COLUMNS": "120"})
+
+
+def test_replacements_name_pages_that_exist() -> None:
+    assert set(QUICKER) <= {name_of(path) for path in PAGES}
+
+
+def test_the_readme_runs_something() -> None:
+    assert any(block.mark.startswith("run") for block in blocks_of((ROOT / "README.md").read_text()))
