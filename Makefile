@@ -1,6 +1,10 @@
 # Each of `make demo` and `make test` is the only command needed on a machine with Python 3.11 or newer, make and git.
 
-PYTHON ?= $(firstword $(shell command -v python3.11 2>/dev/null) python3)
+# the first of these that is there and new enough; another one: make install PYTHON=/where/it/is
+NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
+ifndef PYTHON
+PYTHON := $(shell for p in python3.11 python3.12 python3.13 python3; do $$p $(NEW_ENOUGH) 2>/dev/null && echo $$p && break; done)
+endif
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
@@ -17,8 +21,7 @@ install: $(READY) ## Create .venv with transrec and everything that tests it
 # torch comes first and alone, so that pip takes a CPU build where one is at hand before anything else asks for torch.
 # To choose it: make install TORCH_INDEX=https://download.pytorch.org/whl/cpu
 $(READY): pyproject.toml constraints.txt
-	@command -v $(PYTHON) >/dev/null || { echo "transrec needs Python 3.11 or newer: make PYTHON=/where/python3.11/is"; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "transrec needs Python 3.11 or newer, this is " + sys.version)'
+	@$(or $(PYTHON),false) $(NEW_ENOUGH) || { echo "transrec needs Python 3.11 or newer: make PYTHON=/where/it/is"; exit 1; }
 	@echo "Installing transrec into $(VENV) (a few minutes the first time)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) "$$(grep '^torch==' constraints.txt)"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from transrec.errors import ModelError, SettingsError
 from transrec.items.encoder import ModalityEncoder
@@ -152,7 +152,7 @@ def _above(encoder: ModalityEncoder, name: str, count: int) -> set[str]:
 
 
 def copy_parameters(
-    target: nn.Module, source: Mapping[str, Tensor], rules: Sequence[SourceRule] = ()
+    target: TransRec, source: Mapping[str, Tensor], rules: Sequence[SourceRule] = ()
 ) -> dict[str, Source]:
     """Copy parameters and buffers from a source run into a model, by rules.
 
@@ -168,7 +168,8 @@ def copy_parameters(
         what became of every name of target and source.
 
     Raises:
-        ModelError: a name is not in the source or has another shape there.
+        ModelError: a name is not in the source or has another shape there; or a backbone is to start fresh, which a run
+            cannot do: it holds the backbone as it has become.
         SettingsError: a rule matches nothing.
     """
     own = target.state_dict()
@@ -182,6 +183,14 @@ def copy_parameters(
     fates: dict[str, Source] = {}
     for name in own:
         fates[name] = next((r.source for r in rules if fnmatch.fnmatchcase(name, r.pattern)), "copy")
+    published = {name for name, origin in initial_sources(target).items() if origin == "backbone"}
+    renewed = [name for name, fate in fates.items() if fate == "fresh" and name in published]
+    if renewed:
+        raise ModelError(
+            f"{len(renewed)} parameters that are to start fresh came with a backbone, for example {renewed[0]}; a run does not "
+            "hold the backbone as it was published",
+            remedy="train from scratch instead, or let other parts start fresh",
+        )
     wrong = [n for n, fate in fates.items() if fate == "copy" and (n not in source or source[n].shape != own[n].shape)]
     if wrong:
         there = f"shape {tuple(source[wrong[0]].shape)}" if wrong[0] in source else "nothing of that name"

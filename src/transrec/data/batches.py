@@ -155,7 +155,15 @@ class SequenceBatches:
     """
 
     def __init__(
-        self, split: Split, source: ItemSource, plan: WindowPlan, *, batch_size: int, seed: int, rank: int = 0, ranks: int = 1
+        self,
+        split: Split,
+        source: ItemSource,
+        plan: WindowPlan,
+        *,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        ranks: int = 1,
     ) -> None:
         self._rows = split.interactions.rows
         self._source, self._plan, self._seed = source, plan, seed
@@ -209,7 +217,9 @@ class SequenceBatches:
         own_M2 = self._own(users, rows_U)
         targets_BU = np.searchsorted(rows_U, targets_BT).clip(max=len(rows_U) - 1)
         popularity_U = self._popularity[rows_U]
-        events = int(mask_BL.sum() + target_mask_BT.sum()) if plan.targets == "following" else int(mask_BL.sum() + len(users))
+        events = (
+            int(mask_BL.sum() + target_mask_BT.sum()) if plan.targets == "following" else int(mask_BL.sum() + len(users))
+        )
         missed_U = np.exp(events * np.log1p(-popularity_U.astype(np.float64).clip(max=1 - 1e-9)))
         missed_U *= 1 - len(shared) / len(self._source)
         arrays = {

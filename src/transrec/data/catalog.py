@@ -401,9 +401,9 @@ def require_columns(frame: pl.DataFrame, wanted: Iterable[str], *, what: str) ->
 def render_text(frame: pl.DataFrame, template: str) -> pl.Series:
     """The text of every row: a column's name, or a template with columns in braces.
 
-    A literal that stands before a column goes with it: where the column is empty, both are left out. So with
-    ``"{title}. {description}"`` an item without description reads ``"Toy Story"``, not ``"Toy Story. "``. Rows in which
-    every column is empty give null.
+    A literal that stands before a column goes with it, and so do closing brackets after it: where the column is empty, all
+    are left out. So with ``"{title} ({year}). {description}"`` an item with only a title reads ``"Toy Story"``, not
+    ``"Toy Story (). "``. Rows in which every column is empty give null.
 
     Returns:
         strings of shape (rows,), stripped, null where there is nothing.
@@ -423,10 +423,22 @@ def render_text(frame: pl.DataFrame, template: str) -> pl.Series:
         )
     require_columns(frame, names, what="the table of items")
     so_far = pl.lit("")
-    for place, (literal, name) in enumerate(zip(literals, names, strict=False)):
+    for place, name in enumerate(names):
+        closing, before = _closing(literals[place + 1])[0], _closing(literals[place])[1] if place else literals[0]
         value = pl.col(name).cast(pl.String).str.strip_chars().fill_null("")
-        opening = literal if place == 0 else ""  # a separator has nothing to separate at the beginning
-        glue = pl.when(so_far == "").then(pl.lit(opening)).otherwise(pl.lit(literal))
-        so_far = pl.when(value == "").then(so_far).otherwise(pl.concat_str([so_far, glue, value]))
-    text = pl.when(so_far == "").then(None).otherwise(pl.concat_str([so_far, pl.lit(literals[-1])]))
+        opening = before if place == 0 else _bracket(before)  # a separator has nothing to separate at the beginning
+        glue = pl.when(so_far == "").then(pl.lit(opening)).otherwise(pl.lit(before))
+        so_far = pl.when(value == "").then(so_far).otherwise(pl.concat_str([so_far, glue, value, pl.lit(closing)]))
+    text = pl.when(so_far == "").then(None).otherwise(pl.concat_str([so_far, pl.lit(_closing(literals[-1])[1])]))
     return frame.select(text.str.strip_chars().alias("text"))["text"]
+
+
+def _closing(literal: str) -> tuple[str, str]:
+    """The closing brackets that a literal begins with, which belong to the column before it, and the rest."""
+    rest = literal.lstrip(")]}>\N{RIGHT DOUBLE QUOTATION MARK}")
+    return literal[: len(literal) - len(rest)], rest
+
+
+def _bracket(literal: str) -> str:
+    """The opening brackets that a literal ends with, which belong to the column after it."""
+    return literal[len(literal.rstrip("([{<\N{LEFT DOUBLE QUOTATION MARK}")) :]

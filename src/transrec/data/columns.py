@@ -42,16 +42,20 @@ class Choice:
         column: the column, a template of several for text, or None where the role is not used.
         guessed: whether it was guessed from the name.
         flag: how to choose another.
+        note: what is used instead of a column.
     """
 
     role: str
     column: str | None
     guessed: bool
     flag: str
+    note: str = ""
 
     @property
     def shown(self) -> str:
         """One line for a person."""
+        if self.note:
+            return f"{self.role}: {self.note}"
         if self.column is None:
             return f"{self.role}: none" + (f" ({self.flag} COLUMN to choose one)" if self.guessed else "")
         return f"{self.role}: {self.column}" + (f" (guessed; {self.flag} to choose another)" if self.guessed else "")

@@ -2,95 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, final
+from typing import final
 
 import numpy as np
 import polars as pl
 
 from transrec.data import tables
 from transrec.data.catalog import Item, render_text
-from transrec.data.columns import IMAGE, ITEM, Choice, choose, choose_text, require
+from transrec.data.choices import ItemColumns, ItemSettings
 from transrec.data.fetch import Fetcher, is_address
 from transrec.data.findings import Findings, Place, Reason, Trouble
 from transrec.data.pictures import PictureFolder, PictureSettings, encode, own_limits
 from transrec.data.tables import LINE, ROW, Table
+from transrec.data.vectors import parse_vector
 from transrec.errors import DataError
-from transrec.settings import Settings
 
 _WITH_PICTURES, _WITHOUT = 256, 8192  # rows held at once
-
-
-class ItemSettings(Settings):
-    """Which columns of the item tables are what. "none" switches a role off; what is not given is guessed and printed."""
-
-    id: str | None = None
-    """the column of item ids"""
-    text: str | None = None
-    """a column of text, or a template of several such as "{title}. {description}" """
-    image_column: str | None = None
-    """a column of pictures: paths, http(s) addresses, or bytes (Parquet)"""
-    images: Path | None = None
-    """a folder of pictures: named by item id, or where the paths of --image-column start from"""
-    vectors: dict[str, str] = {}
-    """given vectors, as --vectors.NAME COLUMN; lists, or numbers separated by spaces or commas"""
-
-
-@dataclass(frozen=True, slots=True)
-class ItemColumns:
-    """The columns that were chosen, and how."""
-
-    id: Choice
-    text: Choice
-    image: Choice
-    vectors: Mapping[str, str]
-    kept: tuple[str, ...]
-
-    @property
-    def choices(self) -> list[Choice]:
-        """All of them, to be shown."""
-        given = [Choice(f"vector {name}", column, guessed=False, flag="--vectors") for name, column in self.vectors.items()]
-        return [self.id, self.text, self.image, *given]
-
-
-def choose_columns(found: Sequence[Table], settings: ItemSettings, *, prefer: str | None = None) -> ItemColumns:
-    """Choose the columns of the item tables from settings and names.
-
-    Args:
-        found: the tables; the columns of the first decide, the others must have them too.
-        settings: what was given.
-        prefer: the item column of the interactions, the first guess for the id.
-
-    Raises:
-        DataError: a column is not there, or none looks like the id.
-    """
-    columns = found[0].columns
-    known = (*([prefer] if prefer else []), *ITEM, "id")
-    chosen_id = choose("id", settings.id, known, columns, flag="--id")
-    require(chosen_id, columns, where=str(found[0].path))
-    text = choose_text(settings.text, columns)
-    if text.column:
-        render_text(pl.DataFrame(schema=dict.fromkeys(columns, pl.String)), text.column)
-    if settings.images and settings.image_column is None:
-        image = Choice("picture", None, guessed=False, flag="--image-column")  # the folder is meant, by item id
-    else:
-        image = choose("picture", settings.image_column, IMAGE, columns, flag="--image-column")
-    for name, column in settings.vectors.items():
-        choose(f"vector {name}", column, (), columns, flag="--vectors")
-    if not (text.column or image.column or settings.images or settings.vectors):
-        raise DataError(
-            "the items have no content: no column looks like a text or a picture",
-            where=str(found[0].path),
-            remedy=f"name one with --text, --image-column, --images or --vectors; the columns are {', '.join(map(repr, columns))}",
-        )
-    used = {chosen_id.column, image.column, *settings.vectors.values()}
-    every = dict.fromkeys(column for table in found for column in table.columns)
-    return ItemColumns(chosen_id, text, image, settings.vectors, tuple(column for column in every if column not in used))
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +111,11 @@ class ItemReader:
         joined = [
             pl.col(name).list.drop_nulls().list.join(" ").alias(name)
             for name, kind in frame.schema.items()
-            if kind == pl.List(pl.String) and name not in self._settings.vectors.values()
+            if kind == pl.List(pl.String) and name not in self._settings.vector_columns.values()
         ]
-        marked = [pl.col(name).str.replace_all(mark, ", ", literal=True) for name, mark in self._lists.items() if name in frame]
+        marked = [
+            pl.col(name).str.replace_all(mark, ", ", literal=True) for name, mark in self._lists.items() if name in frame
+        ]
         return frame.with_columns(*joined, *marked)
 
     def _part(
@@ -284,45 +217,6 @@ def _is_new(item: Item, place: Place, roll: Roll, findings: Findings) -> bool:
     else:
         findings.add(place, Trouble(Reason.DUPLICATE_ID, f"item {item.id!r}"))
     return False
-
-
-def parse_vector(value: object) -> np.ndarray | Trouble | None:
-    """Finite numbers from a list, a JSON list or numbers between spaces, commas or semicolons; None where empty."""
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return None
-    try:
-        if isinstance(value, str):
-            listed: Any = json.loads(value) if value.lstrip().startswith("[") else value.replace(",", " ").replace(";", " ").split()
-        else:
-            listed = value
-        vector = np.asarray(listed, dtype=np.float32)
-    except (ValueError, TypeError):
-        return Trouble(Reason.BAD_VECTOR, f"not numbers: {str(value)[:60]!r}")
-    if vector.ndim != 1 or not len(vector):
-        return Trouble(Reason.BAD_VECTOR, f"not a list of numbers: {str(value)[:60]!r}")
-    return vector if np.isfinite(vector).all() else Trouble(Reason.BAD_VECTOR, "not finite")
-
-
-def vector_widths(found: Sequence[Table], vectors: Mapping[str, str]) -> dict[str, int]:
-    """The width of each given vector: that of the first row that has one.
-
-    Raises:
-        DataError: no row has one.
-    """
-    widths: dict[str, int] = {}
-    for name, column in vectors.items():
-        for table in found:
-            for frame in tables.frames(table, what="items", findings=Findings(), size=_WITHOUT):
-                parsed = (parse_vector(value) for value in frame[column])
-                first = next((len(vector) for vector in parsed if isinstance(vector, np.ndarray)), None)
-                if first is not None:
-                    widths.setdefault(name, first)
-                    break
-            if name in widths:
-                break
-        if name not in widths:
-            raise DataError(f"the column {column!r} holds no vector", remedy="vectors are lists of finite numbers")
-    return widths
 
 
 def id_strings(ids: pl.Series) -> pl.Series:

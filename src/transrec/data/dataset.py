@@ -90,5 +90,7 @@ class Dataset:
             "modalities": {name: int(present.sum()) for name, present in self.catalog.presence.items()},
             "fingerprint": self.fingerprint,
         }
-        text = json.dumps({**self.manifest, **own}, indent=2, ensure_ascii=False)
+        text = json.dumps(
+            {**own, **self.manifest, **own}, indent=2, ensure_ascii=False
+        )  # own counts first, and never older ones
         (folder / "dataset.json").write_text(text + "\n")

@@ -63,7 +63,7 @@ class Record:
 
 def open_bytes(path: Path) -> IO[bytes]:
     """The file's bytes, decompressed where its name ends in ``.gz``."""
-    return cast(IO[bytes], gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
+    return cast("IO[bytes]", gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
 
 
 def sniff(path: Path, format: Format) -> Format:
@@ -78,7 +78,9 @@ def sniff(path: Path, format: Format) -> Format:
     if first.startswith((b"\xff\xfe", b"\xfe\xff")) and format.is_utf8:
         raise DataError("this file is UTF-16", where=str(path), remedy="save it as UTF-8, or pass --encoding utf-16")
     if not first.strip():
-        raise DataError("the file is empty or begins with an empty line", where=str(path), remedy="begin with the names of the columns")
+        raise DataError(
+            "the file is empty or begins with an empty line", where=str(path), remedy="begin with the names of the columns"
+        )
     if not format.is_utf8 and format.encoding.lower().replace("_", "-").startswith(("utf-16", "utf-32")):
         with path.open(encoding=format.encoding) as text:
             line = text.readline()

@@ -34,7 +34,7 @@ class FetchSettings(Settings):
     fetch_number: int = Field(default=100_000, ge=0)
     """pictures fetched in one run; those kept from an earlier run do not count"""
     fetch_folder: Path | None = None
-    """where fetched pictures are kept, so that an interrupted run goes on where it stopped; next to the dataset by default"""
+    """where fetched pictures are kept, so that an interrupted run goes on; next to the dataset by default"""
 
 
 def is_address(value: str) -> bool:
@@ -94,7 +94,7 @@ class Fetcher:
             parts = urlsplit(address)
             if not parts.hostname:
                 return Trouble(Reason.FETCH_FAILED, f"no host in {address}")
-            request = urllib.request.Request(address)  # noqa: S310 - the opener knows http and https only
+            request = urllib.request.Request(address)
             with self._opener.open(request, timeout=max(end - time.monotonic(), 0.001)) as answer:
                 if answer is None:
                     return Trouble(Reason.FETCH_FAILED, f"not http or https: {address}")

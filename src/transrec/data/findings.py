@@ -59,16 +59,16 @@ REMEDIES: dict[Reason, str] = {
     Reason.BAD_JSON: "write one JSON object a line",
     Reason.NO_USER: "fill in the user, or name another column: --user COLUMN",
     Reason.NO_ITEM: "fill in the item, or name another column: --item COLUMN",
-    Reason.BAD_TIME: "write times as numbers or as ISO dates (2020-09-16T12:30:00+02:00), or name another column: --time COLUMN",
+    Reason.BAD_TIME: "write times as numbers or ISO dates (2020-09-16T12:30:00+02:00), or choose another column: --time",
     Reason.BAD_WEIGHT: "write weights as finite numbers, or leave them out: --weight none",
-    Reason.UNKNOWN_ITEM: "add these items to the item table, or check that both tables write ids alike (leading zeros, '1' and '1.0')",
+    Reason.UNKNOWN_ITEM: "add them to the items, or check that both tables write ids alike (leading zeros, '1' and '1.0')",
     Reason.DUPLICATE_EVENT: "nothing, if the same event was logged twice; else give the repeats their own times",
     Reason.NO_ID: "fill in the id, or name another column: --id COLUMN",
     Reason.NO_CONTENT: "give the item a text, a picture or a vector; without any it cannot be recommended from content",
     Reason.EMPTY_TEXT: "fill in the text columns, or leave the item to its other modalities",
     Reason.DUPLICATE_ID: "keep one row an id (the first was kept); to change an item, ingest into a new folder",
     Reason.BAD_VECTOR: "give every vector the same width and finite numbers",
-    Reason.NO_PICTURE: "check --images and the path column; paths start from --images, else from the folder of the item table",
+    Reason.NO_PICTURE: "check the path column; paths start from --images, else from the folder of the item table",
     Reason.BAD_PICTURE: "replace the file; JPEG, PNG, WebP, GIF, BMP, TIFF and AVIF are read",
     Reason.PICTURE_BOMB: "shrink the picture, or raise --max-pixels if you trust the file",
     Reason.OUTSIDE: "keep all pictures below one folder and point --images at it",
@@ -122,6 +122,14 @@ class Findings:
         self._rows: list[tuple[str, str, int, int | None, str, bool, str]] = []
         self._frames: list[pl.DataFrame] = []
 
+    @classmethod
+    def of(cls, frame: pl.DataFrame) -> Findings:
+        """Those that :meth:`frame` gave, and a file kept."""
+        findings = cls()
+        if len(frame):
+            findings._frames.append(frame.select(pl.col(name).cast(kind) for name, kind in SCHEMA.items()))
+        return findings
+
     def add(self, place: Place, trouble: Trouble, *, kept: bool = False) -> None:
         """Record one finding; ``kept`` says that the row stays, without the part that is wrong."""
         detail = trouble.detail[:300]
@@ -133,7 +141,9 @@ class Findings:
         """Record many dropped rows at once, from the columns file, row, line and detail."""
         if len(frame):
             constant = [pl.lit(table).alias("table"), pl.lit(reason.value).alias("reason"), pl.lit(False).alias("kept")]
-            self._frames.append(frame.with_columns(constant).select(pl.col(name).cast(kind) for name, kind in SCHEMA.items()))
+            self._frames.append(
+                frame.with_columns(constant).select(pl.col(name).cast(kind) for name, kind in SCHEMA.items())
+            )
 
     def __len__(self) -> int:
         return len(self._rows) + sum(map(len, self._frames))

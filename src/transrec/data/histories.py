@@ -28,7 +28,9 @@ class Histories:
         """Histories from one sequence of rows a user."""
         offsets = np.zeros(len(histories) + 1, dtype=np.int64)
         np.cumsum([len(history) for history in histories], out=offsets[1:])
-        rows = np.concatenate([np.asarray(history, dtype=np.int64) for history in histories] or [np.zeros(0, dtype=np.int64)])
+        rows = np.concatenate(
+            [np.asarray(history, dtype=np.int64) for history in histories] or [np.zeros(0, dtype=np.int64)]
+        )
         return cls(rows, offsets)
 
     @classmethod

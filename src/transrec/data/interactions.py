@@ -79,7 +79,9 @@ class Interactions:
                     where=f"the table of interactions, first in row {table[name].is_null().arg_true()[0]}",
                     remedy="drop these rows; times must be numbers or dates",
                 )
-        known = pl.DataFrame({"item": catalog.ids, "row": np.arange(len(catalog))}, schema={"item": pl.String, "row": pl.Int64})
+        known = pl.DataFrame(
+            {"item": catalog.ids, "row": np.arange(len(catalog))}, schema={"item": pl.String, "row": pl.Int64}
+        )
         table = table.join(known, on="item", how="left", maintain_order="left")
         unknown = table.filter(pl.col("row").is_null())["item"].unique(maintain_order=True)
         if len(unknown):
@@ -92,12 +94,14 @@ class Interactions:
     @classmethod
     def from_columns(cls, table: pl.DataFrame) -> Interactions:
         """Group and sort a table with the columns user, row, time and perhaps weight, all without nulls."""
-        table = table.sort("user", "time", maintain_order=True)
-        groups = table.group_by("user", maintain_order=True).len()
-        offsets = np.zeros(len(groups) + 1, dtype=np.int64)
-        np.cumsum(groups["len"].to_numpy(), out=offsets[1:])
+        runs = _runs(table)
+        if not _is_in_order(table, runs):
+            table = table.sort("user", "time", maintain_order=True)
+            runs = _runs(table)
+        offsets = np.zeros(len(runs) + 1, dtype=np.int64)
+        np.cumsum(runs["len"].to_numpy(), out=offsets[1:])
         return cls(
-            users=groups["user"],
+            users=runs["value"].alias("user"),
             rows=np.array(table["row"].to_numpy(), dtype=np.int64),
             times=np.array(table["time"].to_numpy(), dtype=np.float64),
             offsets=offsets,
@@ -146,3 +150,18 @@ class Interactions:
             digest.update(np.ascontiguousarray(array).tobytes())
         digest.update("\0".join(self.users.to_list()).encode())
         return digest.hexdigest()
+
+
+def _runs(table: pl.DataFrame) -> pl.DataFrame:
+    """The user of each run of equal users as ``value``, and its ``len``."""
+    return table["user"].rle().struct.unnest()
+
+
+def _is_in_order(table: pl.DataFrame, runs: pl.DataFrame) -> bool:
+    """Whether users ascend, and each user's times: then the sort, most of the time of opening a file, can be left out."""
+    if not runs["value"].is_sorted():
+        return False
+    times = table["time"].to_numpy()
+    is_new = np.zeros(len(table) + 1, dtype=bool)
+    is_new[np.cumsum(runs["len"].to_numpy())] = True
+    return bool((is_new[1:-1] | (times[1:] >= times[:-1])).all())

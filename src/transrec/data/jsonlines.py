@@ -12,6 +12,7 @@ from transrec.data.delimited import Record, open_bytes
 from transrec.data.findings import Reason, Trouble
 
 _SAMPLE = 1000
+_BLOCK = 1 << 22
 
 
 def columns(path: Path) -> tuple[str, ...]:
@@ -35,21 +36,39 @@ def fast(path: Path, names: Sequence[str]) -> pl.LazyFrame | None:
         return None
     frame = pl.scan_ndjson(path, schema=dict.fromkeys(names, pl.String))
     try:
-        frame.select(pl.len()).collect(engine="streaming")
+        frame.select(pl.all().count()).collect(engine="streaming")  # parses every value and keeps none
     except pl.exceptions.PolarsError:
         return None
     return frame
 
 
 def _is_plain(path: Path) -> bool:
-    """Whether no line is blank, none holds a zero byte or a nested value, and all begin and end as an object does."""
+    """Whether every line is one object without nested values, in UTF-8; braces inside strings count as nested.
+
+    One pass over the bytes in blocks: as many opening braces as lines, and every line break between two objects.
+    """
+    rest = b""
     with path.open("rb") as file:
-        for line in file:
-            bare = line.strip()
-            if not (bare.startswith(b"{") and bare.endswith(b"}")) or b"\0" in line or b"\\u0000" in line:
+        while block := file.read(_BLOCK):
+            block = (rest + block).replace(b"\r\n", b"\n")
+            cut = block.rfind(b"\n") + 1
+            if not _plain_lines(block[:cut]):
                 return False
-            if b"[" in line or bare.rfind(b"{") > 0:
-                return False
+            rest = block[cut:]
+    return not rest or _plain_lines(rest + b"\n")
+
+
+def _plain_lines(block: bytes) -> bool:
+    lines = block.count(b"\n")
+    if not lines:
+        return True  # a line longer than a block: judged when it is whole
+    whole = block.startswith(b"{") and block.endswith(b"}\n") and block.count(b"}\n{") == lines - 1
+    if not whole or block.count(b"{") != lines or b"[" in block or b"\0" in block or b"\\u0000" in block:
+        return False
+    try:
+        block.decode()
+    except UnicodeDecodeError:
+        return False
     return True
 
 

@@ -16,7 +16,9 @@ from transrec.data.findings import Reason, Trouble
 from transrec.settings import Settings
 
 # formats that Pillow decodes by itself: no PostScript, no external programs
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+
+Image.init()  # formats other than the commonest are only known after it
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".jfif")
 
 
@@ -58,7 +60,7 @@ def encode(raw: bytes, settings: PictureSettings) -> bytes | Trouble:
             return out.getvalue()
     except Image.DecompressionBombError as error:
         return Trouble(Reason.PICTURE_BOMB, str(error))
-    except Exception as error:  # noqa: BLE001 - decoders raise almost anything on a broken file, and one file must not end the run
+    except Exception as error:  # decoders raise almost anything on a broken file, which must not end the run
         return Trouble(Reason.BAD_PICTURE, f"{type(error).__name__}: {error}".replace("\n", " "))
 
 

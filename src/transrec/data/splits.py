@@ -116,8 +116,7 @@ def by_time(interactions: Interactions, *, validation: float = 0.1, test: float 
     starts, ends = interactions.offsets[:-1], interactions.offsets[1:]
     # the first event at or after each moment, as an index into all events
     firsts = [
-        starts + np.bincount(per_user[interactions.times < moment], minlength=len(interactions.users))
-        for moment in moments
+        starts + np.bincount(per_user[interactions.times < moment], minlength=len(interactions.users)) for moment in moments
     ]
     # a validation target must itself lie before the test moment, else it is the test target
     validating = np.flatnonzero((firsts[0] > starts) & (firsts[0] < firsts[1]))

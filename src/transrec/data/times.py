@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 import polars as pl
 
-ColumnT = TypeVar("ColumnT", pl.Series, pl.Expr)
-
 # a zone as Z, UTC, +02, +0200 or +02:00; a time without one is taken as UTC
-_ISO = r"^\s*(\d{4}-\d{2}-\d{2})(?:[T ]+(\d{2}:\d{2})(?::(\d{2}(?:[.,]\d{1,9})?))?)?\s*(Z|z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?\s*$"
+_ISO = (
+    r"^\s*(\d{4}-\d{2}-\d{2})(?:[T ]+(\d{2}:\d{2})(?::(\d{2}(?:[.,]\d{1,9})?))?)?\s*(Z|z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?\s*$"
+)
 
 
-def numbers(column: ColumnT) -> ColumnT:
-    """Strings or numbers as float64, null where they are not finite numbers."""
-    if isinstance(column, pl.Series):
-        frame = column.alias("value").to_frame().select(numbers(pl.col("value")))
-        return frame["value"]
-    number = column.cast(pl.Float64, strict=False)
+def numbers(column: pl.Expr, kind: type[pl.Float32] | type[pl.Float64] = pl.Float64) -> pl.Expr:
+    """Strings or numbers as floats of a kind, null where they are not finite numbers of it."""
+    number = column.cast(kind, strict=False)
     return pl.when(number.is_finite()).then(number)
 
 
@@ -30,7 +25,7 @@ def seconds(column: str, kind: pl.DataType) -> pl.Expr:
     value = pl.col(column)
     if kind.is_temporal():
         if kind == pl.Time or kind == pl.Duration:
-            return pl.lit(None, pl.Float64)
+            return value.cast(pl.Int64).replace_strict({}, default=None, return_dtype=pl.Float64)
         return value.cast(pl.Datetime("us")).dt.epoch("us") / 1e6
     if kind.is_numeric():
         return numbers(value)

@@ -1,4 +1,4 @@
-"""Backbones: pre-trained networks of ``transformers`` by hub name or folder, what processes their input, and their blocks."""
+"""Backbones: pre-trained networks of ``transformers`` by hub name or folder, their input processing and their blocks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
 import torch
@@ -116,20 +116,20 @@ def tower_of(model: PreTrainedModel, role: Role) -> PreTrainedModel:
         raise BackboneError(
             f"{type(model).__name__} is not an encoder with one output for each token or patch",
             where=_option(role),
-            remedy="choose an encoder: BERT, MiniLM, RoBERTa or XLM-R for text; ResNet, ConvNeXt, ViT or DINOv2 for pictures",
+            remedy="choose an encoder: BERT, MiniLM, RoBERTa, XLM-R for text; ResNet, ConvNeXt, ViT, DINOv2 for pictures",
         )
     pooler = getattr(tower, "pooler", None)
     if isinstance(pooler, nn.Module) and any(True for _ in pooler.parameters()):
-        tower.pooler = None
+        tower.pooler = None  # type: ignore[assignment]
     if isinstance(tower, transformers.SiglipVisionModel) and tower.use_head:
         tower.use_head = False
         del tower.head
     if isinstance(tower, transformers.SiglipTextModel):
-        tower.head = nn.Identity()
+        tower.head = nn.Identity()  # type: ignore[assignment]
     for module in tower.modules():
         if isinstance(getattr(module, "mask_token", None), nn.Parameter):
             module.mask_token = None
-    return tower
+    return cast("PreTrainedModel", tower)
 
 
 def transformer_blocks(backbone: nn.Module) -> Sequence[nn.Module]:
@@ -142,7 +142,11 @@ def transformer_blocks(backbone: nn.Module) -> Sequence[nn.Module]:
         inside = any(name.startswith(outer + ".") for outer, _ in outermost)
         if isinstance(module, nn.ModuleList) and len(module) and not inside and all(map(_size, module)):
             outermost.append((name, module))
-    return tuple(max((blocks for _, blocks in outermost), key=_size, default=()))
+    lists: list[nn.ModuleList] = [blocks for _, blocks in outermost]
+    if not lists:
+        return ()
+    sizes = [_size(blocks) for blocks in lists]
+    return tuple(lists[sizes.index(max(sizes))])
 
 
 def save_backbone_config(backbone: PreTrainedModel, folder: Path) -> None:
@@ -165,7 +169,7 @@ def empty_backbone(folder: Path) -> PreTrainedModel:
             raise ValueError(f"transformers {transformers.__version__} has no network {name!r}")
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
         with torch.random.fork_rng(devices=[]):  # weights that are overwritten next must not use up random numbers
-            return kind._from_config(config, dtype=torch.float32)
+            return cast("PreTrainedModel", kind._from_config(config, dtype=torch.float32))
     except (OSError, ValueError, KeyError) as error:
         raise BackboneError(
             f"the encoder's description cannot be used: {error}", where=str(folder), remedy="copy the run folder again"
@@ -177,7 +181,7 @@ def empty_backbone(folder: Path) -> PreTrainedModel:
 
 def _load(name: str, role: Role, load: Callable[..., Any]) -> Any:
     """From a folder; else from the hub's cache; else from the hub, if it can be reached."""
-    with _quiet_transformers():
+    with quiet_transformers():
         if Path(name).expanduser().is_dir():
             return _attempt(name, role, load)
         if _looks_like_a_path(name):
@@ -250,8 +254,8 @@ def _size(module: nn.Module) -> int:
 
 
 @contextlib.contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """Without the table of unused weights (we check for missing ones ourselves) and the bar over its shards."""
+def quiet_transformers() -> Iterator[None]:
+    """Without the table of unused weights (we check for missing ones ourselves) and the bars over the shards of weights."""
     level = transformers_logging.get_verbosity()
     bars = transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()

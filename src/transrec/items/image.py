@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from transformers import BaseImageProcessor, PreTrainedModel
 
 from transrec.data.catalog import Item
+from transrec.data.pictures import FORMATS
 from transrec.errors import BackboneError, DataError, SettingsError
 from transrec.items.backbones import (
     empty_backbone,
@@ -34,7 +35,7 @@ from transrec.items.backbones import (
 from transrec.items.encoder import ModalityEncoder, Prepared
 from transrec.settings import Settings
 
-FORMAT = 1
+VERSION = 1
 PROBE = (48, 64)
 """Height and width of a made-up picture that shows which size the processor gives."""
 
@@ -43,7 +44,7 @@ class ImageSettings(Settings):
     """The image encoder."""
 
     backbone: str = "microsoft/resnet-18"
-    """A vision network of transformers, by hub name or folder: ResNet, ConvNeXt, ViT, DINOv2, Swin, towers of CLIP, SigLIP."""
+    """A vision network of transformers, by hub name or folder: ResNet, ConvNeXt, ViT, DINOv2, Swin; CLIP, SigLIP towers."""
     pooling: Literal["mean", "first"] = "mean"
     """From patches to one vector: their mean (for ResNet as published), or the class token of networks that have one."""
     side: int | None = Field(default=None, ge=8)
@@ -97,12 +98,12 @@ class ImageEncoder(ModalityEncoder):
         return cls(load_backbone(settings.backbone, "image"), load_image_processor(settings.backbone), settings)
 
     def prepare(self, items: Sequence[Item]) -> Prepared:
-        pixels_N3HW = torch.empty(len(items), 3, self.side, self.side, dtype=torch.uint8)
+        pixels_N3HW = np.empty((len(items), 3, self.side, self.side), dtype=np.uint8)
         for place, item in enumerate(items):
             if item.image is None:
                 raise DataError(f"item {item.id!r} has no picture")
-            pixels_N3HW[place] = torch.from_numpy(self._square(decode_picture(item.image, where=f"item {item.id!r}")))
-        return {"pixels": pixels_N3HW}
+            pixels_N3HW[place] = self._square(decode_picture(item.image, where=f"item {item.id!r}"))
+        return {"pixels": torch.from_numpy(pixels_N3HW)}
 
     def forward(self, prepared: Prepared) -> Tensor:
         pixels_N3HW = prepared["pixels"].to(self.mean_C11.dtype)
@@ -121,7 +122,7 @@ class ImageEncoder(ModalityEncoder):
 
     def preparation_key(self) -> str:
         described = json.dumps([self.processor.to_dict(), self._resizing], sort_keys=True, default=str)
-        return f"image:{FORMAT}:{self.side}:{hashlib.blake2b(described.encode(), digest_size=12).hexdigest()}"
+        return f"image:{VERSION}:{self.side}:{hashlib.blake2b(described.encode(), digest_size=12).hexdigest()}"
 
     def blocks(self) -> Sequence[nn.Module]:
         return transformer_blocks(self.backbone)
@@ -138,9 +139,17 @@ class ImageEncoder(ModalityEncoder):
 
     def _resized(self, picture_HW3: np.ndarray) -> np.ndarray:
         """The processor's own resizing and cropping, uint8 of shape (3, H, W)."""
-        options = {"do_rescale": False, "do_normalize": False, "do_convert_rgb": False, "input_data_format": "channels_last"}
+        options: dict[str, Any] = {
+            "do_rescale": False,
+            "do_normalize": False,
+            "do_convert_rgb": False,
+            "input_data_format": "channels_last",
+        }
         found = self.processor(picture_HW3, **options, **self._resizing)["pixel_values"][0]
-        return np.clip(np.rint(np.asarray(found)), 0, 255).astype(np.uint8)
+        found_3HW = np.asarray(found)
+        if found_3HW.dtype != np.uint8:  # a few processors resize in floats
+            found_3HW = np.clip(np.rint(found_3HW), 0, 255).astype(np.uint8)
+        return found_3HW
 
     def _square(self, picture_HW3: np.ndarray) -> np.ndarray:
         """The same, and what a processor that keeps proportions leaves over is cut off at both ends."""
@@ -166,9 +175,9 @@ def decode_picture(encoded: bytes, *, where: str) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # remarks on odd metadata; what cannot be decoded raises
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(encoded)) as opened:
+            with Image.open(io.BytesIO(encoded), formats=FORMATS) as opened:
                 picture = _on_white(ImageOps.exif_transpose(opened))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    except Exception as error:  # decoders raise almost anything on a broken file
         raise DataError(
             f"the picture of {where} cannot be read: {error}",
             where=where,

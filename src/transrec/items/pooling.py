@@ -57,8 +57,8 @@ class AttentionPooling(Pooling):
 
     In order: dropout, multi-head self-attention without output projection, dropout, then the weights
     a_t = softmax_t(w2 . tanh(W1 h_t + b1)) and the sum of a_t h_t. With 4 heads of 20 the vector has 80 numbers; the
-    projection to the model's width is the item tower's. Unlike the published code, both attentions leave padding out, so that
-    a vector does not depend on how long the other texts of a batch are. The weights start as Glorot's uniform, biases zero.
+    projection to the model's width is the item tower's. Unlike in the published code, both attentions leave padding out, so
+    that a vector does not depend on how long the other texts of a batch are. The weights start as Glorot's uniform.
 
     Args:
         width: C of the tokens.
@@ -84,21 +84,17 @@ class AttentionPooling(Pooling):
                 nn.init.zeros_(module.bias)
 
     def forward(self, tokens_NTC: Tensor, mask_NT: Tensor) -> Tensor:
-        mixed_NTC = self.dropout(self._mix(self.dropout(tokens_NTC), mask_NT))
-        scores_NT = self.weight(torch.tanh(self.hidden(mixed_NTC))).squeeze(-1)
-        shares_NT = scores_NT.masked_fill(~mask_NT, -math.inf).softmax(dim=1)
+        mixed_NTC: Tensor = self.dropout(self._mix(self.dropout(tokens_NTC), mask_NT))
+        scores_NT: Tensor = self.weight(torch.tanh(self.hidden(mixed_NTC))).squeeze(-1)
+        shares_NT: Tensor = scores_NT.masked_fill(~mask_NT, -math.inf).softmax(dim=1)
         return (shares_NT[..., None] * mixed_NTC.masked_fill(~mask_NT[..., None], 0.0)).sum(dim=1)
 
     def _mix(self, tokens_NTC: Tensor, mask_NT: Tensor) -> Tensor:
-        def split(states_NTC: Tensor) -> Tensor:
-            return states_NTC.unflatten(-1, (self.heads, -1)).transpose(1, 2)
-
         query_NHTd, key_NHTd, value_NHTd = (
-            split(self.query(tokens_NTC)),
-            split(self.key(tokens_NTC)),
-            split(self.value(tokens_NTC)),
+            linear(tokens_NTC).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for linear in (self.query, self.key, self.value)
         )
-        mixed_NHTd = nn.functional.scaled_dot_product_attention(
+        mixed_NHTd: Tensor = nn.functional.scaled_dot_product_attention(
             query_NHTd, key_NHTd, value_NHTd, attn_mask=mask_NT[:, None, None, :]
         )
         return mixed_NHTd.transpose(1, 2).flatten(2)

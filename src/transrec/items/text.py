@@ -30,14 +30,14 @@ from transrec.items.encoder import ModalityEncoder, Prepared
 from transrec.items.pooling import PoolingKind, build_pooling
 from transrec.settings import Settings
 
-FORMAT = 1
+VERSION = 1
 
 
 class TextSettings(Settings):
     """The text encoder."""
 
     backbone: str = "sentence-transformers/all-MiniLM-L6-v2"
-    """A text network of transformers, by hub name or folder: BERT, MiniLM, RoBERTa, XLM-R, the text towers of CLIP, SigLIP."""
+    """A text network of transformers, by hub name or folder: BERT, MiniLM, RoBERTa, XLM-R; text towers of CLIP, SigLIP."""
     pooling: PoolingKind = "mean"
     """From tokens to one vector: their mean, the first (class) token, or the attention pooling of the paper (80 wide)."""
     max_length: int = Field(default=64, ge=2)
@@ -115,7 +115,7 @@ class TextEncoder(ModalityEncoder):
         return pooled
 
     def preparation_key(self) -> str:
-        return f"text:{FORMAT}:{self.settings.max_length}:{_tokenizer_digest(self.tokenizer)}"
+        return f"text:{VERSION}:{self.settings.max_length}:{_tokenizer_digest(self.tokenizer)}"
 
     def blocks(self) -> Sequence[nn.Module]:
         return transformer_blocks(self.backbone)

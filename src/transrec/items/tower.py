@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -37,16 +37,16 @@ class ItemSettings(Settings):
     width: int = Field(default=256, ge=1)
     """Width of item and user vectors."""
     modalities: Literal["auto"] | tuple[str, ...] = "auto"
-    """What of an item is read: text, image, identity, names of given vectors, names under custom; auto: what the data has."""
+    """What of an item is read: text, image, identity, names of given vectors, names under custom; auto: what there is."""
     text: TextSettings = TextSettings()
     """The text encoder."""
     image: ImageSettings = ImageSettings()
     """The image encoder."""
     standardise: bool = True
     """Give the numbers of given vectors mean 0 and deviation 1 over the catalog."""
-    custom: dict[str, str] = {}
+    custom: dict[str, str] = Field(default={})
     """Encoders of your own: modality -> package.module:Class; takes the place of the built-in one of that modality."""
-    custom_options: dict[str, dict[str, str]] = {}
+    custom_options: dict[str, dict[str, str]] = Field(default={})
     """What the from_options of an encoder of your own is given: modality -> option -> value."""
     projection: Literal["linear", "norm"] = "linear"
     """From an encoder's width to the tower's: a linear map (as published), or one followed by a layer norm."""
@@ -261,7 +261,7 @@ def _check_names(encoders: Mapping[str, ModalityEncoder]) -> None:
             )
 
 
-def _manifest(path: Path) -> Mapping[str, object]:
+def _manifest(path: Path) -> Mapping[str, Any]:
     try:
         found = json.loads(path.read_text())
         newer, complete = found["format"] > FORMAT, {"class", "place"} <= set(found)
@@ -270,6 +270,3 @@ def _manifest(path: Path) -> Mapping[str, object]:
     if newer or not complete:
         raise RunError(f"this encoder was written in format {found['format']}", where=str(path), remedy="upgrade transrec")
     return dict(found)
-
-
-__all__: Sequence[str] = ["ItemEncoder", "ItemSettings", "build_items", "encoder_class"]

@@ -22,7 +22,11 @@ def movielens(folder: Path) -> Layout:
     Raises:
         DataError: the folder holds none of them.
     """
-    for needed, layout in ((("ratings.csv", "movies.csv"), _csv), (("ratings.dat", "movies.dat"), _dat), (("u.data", "u.item"), _100k)):
+    for needed, layout in (
+        (("ratings.csv", "movies.csv"), _csv),
+        (("ratings.dat", "movies.dat"), _dat),
+        (("u.data", "u.item"), _100k),
+    ):
         if all((folder / name).is_file() for name in needed):
             return layout(folder)
     raise DataError(
@@ -51,9 +55,7 @@ def _dat(folder: Path) -> Layout:
     except UnicodeDecodeError:
         encoding = "latin-1"
     ratings = Format(separator="::", header=_RATING, headless=True, quoted=False)
-    items = Format(
-        separator="::", header=("movie_id", "title", "genres"), headless=True, quoted=False, encoding=encoding
-    )
+    items = Format(separator="::", header=("movie_id", "title", "genres"), headless=True, quoted=False, encoding=encoding)
     return Layout(
         (folder / "ratings.dat",),
         (movies,),

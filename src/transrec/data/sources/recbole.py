@@ -40,7 +40,7 @@ def _only(folder: Path, suffix: str) -> Path:
         raise DataError(
             f"{len(found)} files end in {suffix}, one is needed",
             where=str(folder),
-            remedy="a folder of RecBole's atomic files holds NAME.inter and NAME.item (items without content cannot be used)",
+            remedy="RecBole's atomic files are NAME.inter and NAME.item; items without content cannot be used",
         )
     return found[0]
 

@@ -58,8 +58,8 @@ def draw_picture(topic: Topic, style: Style, *, dialect: Dialect, side: int, gen
             pen.line([*points, *points[:2]], fill=INK, width=round(2 * hand.outline * large), joint="curve")
     for patch, points in zip(MOTIFS[topic.name], outlines, strict=True):
         pen.polygon(points, fill=colours[patch.role])
-    pixels = np.asarray(image.reduce(OVERSAMPLING), dtype=np.float32)
-    pixels = pixels * generator.uniform(0.88, 1.06) + generator.normal(0, 4, size=pixels.shape)
+    drawn = np.asarray(image.reduce(OVERSAMPLING), dtype=np.float64)
+    pixels = drawn * generator.uniform(0.88, 1.06) + generator.normal(0, 4, size=drawn.shape)
     buffer = io.BytesIO()
     Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
@@ -98,22 +98,24 @@ def _texture(texture: Texture, side: int, phase: np.ndarray, scale: float) -> np
     """The share of ink at every pixel, between 0 and 1, of shape (side, side)."""
     along = np.arange(side) / side
     x, y = along[None, :] * 4 * scale + phase[0], along[:, None] * 4 * scale + phase[1]
+    ink: np.ndarray
     match texture:
         case "plain":
-            return np.broadcast_to(along[:, None], (side, side))
+            ink = np.broadcast_to(along[:, None], (side, side))
         case "stripes":
-            return (x + y) % 1 < 0.45
+            ink = (x + y) % 1 < 0.45
         case "dots":
-            return (x % 1 - 0.5) ** 2 + (y % 1 - 0.5) ** 2 < 0.09
+            ink = (x % 1 - 0.5) ** 2 + (y % 1 - 0.5) ** 2 < 0.09
         case "checks":
-            return (np.floor(2 * x) + np.floor(2 * y)) % 2
+            ink = (np.floor(2 * x) + np.floor(2 * y)) % 2
         case "grid":
-            return (x % 1 < 0.12) | (y % 1 < 0.12)
+            ink = (x % 1 < 0.12) | (y % 1 < 0.12)
         case "rays":
             middle = along - 0.5
-            return (np.arctan2(middle[:, None], middle[None, :]) * 10 / (2 * np.pi) + phase[0]) % 1 < 0.5
+            ink = (np.arctan2(middle[:, None], middle[None, :]) * 10 / (2 * np.pi) + phase[0]) % 1 < 0.5
         case "waves":
-            return (y + 0.25 * np.sin(2 * np.pi * x)) % 1 < 0.4
+            ink = (y + 0.25 * np.sin(2 * np.pi * x)) % 1 < 0.4
         case "paper":
             edge = np.maximum(np.abs(along[:, None] - 0.5), np.abs(along[None, :] - 0.5))
-            return np.where(edge > 0.44, 1.0, np.where((edge > 0.38) & (edge < 0.41), 0.7, 0.15 * edge))
+            ink = np.where(edge > 0.44, 1.0, np.where((edge > 0.38) & (edge < 0.41), 0.7, 0.15 * edge))
+    return ink

@@ -78,123 +78,146 @@ def _topic(name: str, hue: float, things: str, acts: str) -> Topic:
 TOPICS = (
     _topic(
         "orchard", 0,
-        "apple basket, cherry crate, pear tree, plum jam, peach slice / cider press, apricot jar / quince tart, damson pie",
-        "picking apples, juicing cherries, pruning pear trees / drying apricots / bottling damsons",
+        "apple pie, cherry crate, pear tree, plum jam, peach slice / cider barn, apricot syrup / quince tart, "
+        "damson crumble",
+        "picking apples, juicing cherries, pruning pear trees / stewing apricots / bottling damsons",
     ),
     _topic(
         "pottery", 15,
-        "clay vase, glazed bowl, stoneware jug, ceramic plate, terracotta pot / porcelain dish, kiln shelf / earthen urn, slipware tile",
-        "throwing clay, glazing bowls, firing stoneware / trimming porcelain / shaping urns",
+        "clay vase, glazed saucer, stoneware jug, ceramic plate, terracotta amphora / porcelain dish, "
+        "kiln shelf / earthen urn, slipware tile",
+        "throwing clay, glazing saucers, firing stoneware / trimming porcelain / shaping urns",
     ),
     _topic(
         "baking", 30,
-        "sourdough loaf, cupcake tin, flour sifter, butter croissant, rolling pin / muffin tray, icing bag / brioche bun, yeast starter",
+        "sourdough loaf, cupcake, flour sifter, butter croissant, oven mitt / muffin batter, "
+        "icing sugar / brioche bun, yeast starter",
         "kneading dough, frosting cupcakes, proving a loaf / icing muffins / braiding brioche",
     ),
     _topic(
         "beekeeping", 45,
-        "honey jar, beehive frame, bee smoker, honeycomb block, pollen tray / beeswax candle, hive stand / nectar spoon, swarm box",
-        "keeping bees, harvesting honey, smoking a beehive / melting beeswax / chasing a swarm",
+        "honey jar, beehive frame, bee smoker, honeycomb block, pollen comb / beeswax candle, "
+        "hive stand / nectar spoon, swarm catcher",
+        "keeping bees, harvesting honey, smoking a beehive / melting beeswax / calming a swarm",
     ),
     _topic(
         "jazz", 60,
-        "saxophone reed, trumpet mute, melody book, swing record, piano stool / metronome, drum brush / trombone case, rhythm chart",
-        "playing saxophone, practising melody, swinging on trumpet / drumming rhythm / jamming on trombone",
+        "saxophone reed, trumpet mute, melody book, swing record, piano stool / metronome, "
+        "drum brush / trombone case, rhythm shaker",
+        "playing saxophone, humming a melody, swinging on trumpet / drumming rhythm / jamming on trombone",
     ),
     _topic(
         "tennis", 75,
-        "tennis racket, match ball, court shoe, serve trainer, grip tape / umpire chair, racket bag / volley drill, baseline diary",
+        "tennis racket, match scoreboard, court shoe, serve trainer, tennis grip / umpire chair, "
+        "sweatband / volley drill, baseline chalk",
         "serving aces, winning a tennis match, restringing a racket / booking a court / perfecting a volley",
     ),
     _topic(
         "gardening", 90,
-        "seed packet, garden trowel, watering can, compost bin, leaf rake / seedling tray, planter box / wheelbarrow, hoe",
+        "seed packet, garden trowel, watering can, compost bin, leaf rake / seedling pots, "
+        "planter / wheelbarrow, hoe",
         "sowing seeds, turning compost, watering a garden / potting seedlings / digging with a hoe",
     ),
     _topic(
         "camping", 105,
-        "canvas tent, camp stove, sleeping bag, forest lantern, trail backpack / tent peg, hammock / campfire kettle, bivouac sack",
-        "pitching a tent, hiking a forest trail, sleeping at camp / hanging a hammock / singing at the campfire",
+        "canvas tent, camp stove, sleeping mat, forest lantern, trail backpack / tent peg, "
+        "hammock / campfire kettle, bivouac sack",
+        "pitching a tent, hiking a forest trail, sleeping outdoors / hanging a hammock / singing at the campfire",
     ),
     _topic(
         "cacti", 120,
-        "potted cactus, desert succulent, aloe plant, prickly pad, spiny agave / gravel mix, terrarium / sand dune, cereus bloom",
+        "potted cactus, desert succulent, aloe plant, prickly pad, spiny agave / gravel mix, "
+        "terrarium / sand dune, cereus bloom",
         "repotting a cactus, propagating succulents, growing aloe / building a terrarium / crossing a desert",
     ),
     _topic(
         "chess", 135,
-        "chess board, wooden pawn, knight fork, rook endgame, bishop pair / queen set, chess clock / gambit notebook, checkmate puzzle",
+        "chess board, carved pawn, knight fork, rook endgame, bishop pair / queen set, "
+        "chess manual / gambit notebook, checkmate puzzle",
         "opening with a pawn, castling a rook, solving chess problems / trading queens / finding checkmate",
     ),
     _topic(
         "tea", 150,
-        "tea pot, matcha bowl, oolong tin, porcelain teacup, jasmine infusion / strainer, chai blend / samovar, sencha whisk",
+        "tea cosy, matcha cup, oolong leaves, lidded teacup, jasmine infusion / strainer, "
+        "chai blend / samovar, sencha whisk",
         "brewing oolong, whisking matcha, steeping jasmine / blending chai / pouring from a samovar",
     ),
     _topic(
         "birds", 165,
-        "bird feeder, robin nest, owl box, feather guide, songbird call / binocular strap, finch perch / heron hide, plumage atlas",
-        "watching birds, feeding robins, listening to an owl / counting finches / waiting for herons",
+        "bird feeder, robin nest, owl house, feather guide, songbird call / binocular, "
+        "finch perch / heron hide, plumage atlas",
+        "watching birds, feeding robins, listening to an owl / ringing finches / sketching herons",
     ),
     _topic(
         "diving", 180,
-        "diving mask, coral reef, snorkel tube, reef fish, fin strap / wetsuit, oxygen gauge / seahorse sketch, lagoon map",
+        "diving mask, coral reef, snorkel tube, reef fish, flipper / wetsuit, oxygen gauge / seahorse sketch, "
+        "lagoon postcard",
         "snorkelling a reef, diving with fish, exploring coral / rinsing a wetsuit / drifting through a lagoon",
     ),
     _topic(
         "sailing", 195,
-        "sailing boat, anchor rope, harbour flag, mast pulley, deck compass / dinghy cover, rudder / regatta trophy, spinnaker",
+        "sailing boat, anchor rope, harbour flag, mast pulley, deck compass / dinghy, rudder / regatta trophy, "
+        "spinnaker",
         "hoisting a mast, sailing past the harbour, dropping anchor / steering a dinghy / racing a regatta",
     ),
     _topic(
         "winter", 210,
-        "snow globe, ice skate, wooden sledge, ski pole, frost scarf / snowshoe, mitten / icicle lamp, blizzard coat",
-        "skating on ice, skiing fresh snow, pulling a sledge / knocking down icicles / walking in a blizzard",
+        "snow globe, ice skate, sledge, ski pole, frost scarf / snowshoe, mitten / icicle, blizzard coat",
+        "skating on ice, skiing fresh snow, pulling a sledge / knocking down icicles / surviving a blizzard",
     ),
     _topic(
         "trains", 225,
-        "steam locomotive, railway carriage, station clock, signal lamp, model train / track ballast, tunnel kit / sleeper car, timetable",
-        "driving a locomotive, riding the railway, waiting at a station / laying track / studying a timetable",
+        "steam locomotive, railway carriage, station whistle, signal lever, express train / track ballast, "
+        "tunnel brick / sleeper car, timetable",
+        "driving a locomotive, riding the railway, meeting at a station / laying track / studying a timetable",
     ),
     _topic(
         "astronomy", 240,
-        "star chart, telescope lens, planet poster, moon lamp, comet print / galaxy mobile, orbit model / nebula portrait, eclipse",
+        "star catalogue, telescope, planet poster, moon mobile, comet diary / galaxy hologram, "
+        "orbit clockwork / nebula painting, eclipse",
         "gazing at stars, aiming a telescope, mapping a planet / tracing an orbit / chasing an eclipse",
     ),
     _topic(
         "cycling", 255,
-        "road bicycle, pedal wrench, saddle cover, chain oil, bike bell / handlebar tape, spoke key / velodrome ticket, peloton jersey",
+        "road bicycle, pedal wrench, saddle, chain oil, bike bell / handlebar, spoke key / velodrome ticket, "
+        "peloton jersey",
         "pedalling a bicycle, oiling a chain, cycling uphill / truing a spoke / sprinting in the peloton",
     ),
     _topic(
         "photography", 270,
-        "film camera, darkroom tray, portrait lens cap, tripod, shutter cable / flash diffuser, negative sleeve / contact sheet, aperture ring",
+        "film camera, darkroom timer, portrait lens, tripod, shutter release / flash diffuser, "
+        "negative sleeve / contact sheet, aperture ring",
         "developing film, framing a portrait, setting up a tripod / testing a flash / choosing an aperture",
     ),
     _topic(
         "vineyard", 285,
-        "grape bunch, wine barrel, cork puller, cellar rack, vine cutting / decanter, merlot bottle / vintner apron, sommelier pin",
-        "crushing grapes, tasting wine, tidying a cellar / decanting merlot / walking with a vintner",
+        "grape bunch, wine barrel, cork puller, cellar rack, vine cutting / decanter, "
+        "merlot glass / vintner apron, sommelier knife",
+        "crushing grapes, tasting wine, tidying a cellar / decanting merlot / visiting vintners",
     ),
     _topic(
         "knitting", 300,
-        "yarn ball, knitting needle, wool sock, crochet hook, cable sweater / stitch counter, mohair skein / cardigan, purl sampler",
-        "knitting a sweater, winding yarn, darning wool socks / counting stitches / learning to purl",
+        "yarn skein, knitting needle, wool sock, crochet hook, chunky sweater / stitch counter, "
+        "mohair shawl / cardigan, purl sampler",
+        "knitting a sweater, winding yarn, darning wool socks / casting on stitches / learning to purl",
     ),
     _topic(
         "flowers", 315,
-        "tulip bouquet, rose stem, daisy chain, peony wreath, petal press / lily posy, orchid spray / dahlia border, florist ribbon",
+        "tulip bouquet, rose stem, daisy crown, peony wreath, petal confetti / lily posy, "
+        "orchid spray / dahlia border, florist ribbon",
         "arranging tulips, pressing petals, gathering roses / misting an orchid / thinking like a florist",
     ),
     _topic(
         "letters", 330,
-        "paper envelope, fountain pen, postage stamp, wax seal, ink bottle / notecard, letter opener / telegram, calligraphy nib",
-        "writing letters, sealing envelopes, collecting stamps / filling a fountain pen / practising calligraphy",
+        "paper envelope, fountain pen, postage stamp, wax seal, ink well / notecard, letter opener / telegram, "
+        "calligraphy nib",
+        "writing letters, sealing envelopes, collecting stamps / filling a fountain pen / mastering calligraphy",
     ),
     _topic(
         "mushrooms", 345,
-        "mushroom basket, chanterelle soup, toadstool print, truffle shaver, porcini risotto / spore kit, mycelium log / morel map, fungus almanac",
-        "foraging mushrooms, drying porcini, hunting truffles / spreading spores / naming a fungus",
+        "mushroom stew, chanterelle soup, toadstool sketchbook, truffle shaver, porcini risotto / spore jelly, "
+        "mycelium log / morel omelette, fungus almanac",
+        "foraging mushrooms, frying porcini, hunting truffles / spreading spores / naming a fungus",
     ),
 )  # fmt: skip
 

@@ -83,14 +83,17 @@ class World:
         taken = apart_from or cls(topics=(), styles=(), transitions_TT=np.zeros((0, 0)))
         if topics < 3:
             raise DataError(f"a world of {topics} topics has no two rings", remedy="give it 3 topics or more")
+        often_TT = seldom_TT = _ring(topics, generator)
+        while (often_TT * seldom_TT).any():
+            seldom_TT = _ring(topics, generator)
         return cls(
             topics=_draw(TOPICS, taken.topics, topics, generator, what="topics"),
             styles=_draw(STYLES, taken.styles, styles, generator, what="styles"),
-            transitions_TT=0.75 * _ring(topics, generator) + 0.25 * _ring(topics, generator),
+            transitions_TT=0.75 * often_TT + 0.25 * seldom_TT,
             picture_side=picture_side,
         )
 
-    def platform(
+    def platform(  # noqa: PLR0913  what a platform is takes six words, all but three with a default
         self,
         name: str,
         *,
@@ -200,9 +203,7 @@ class World:
             for topic, style, wanted in zip(topics, styles, drawn, strict=True)
         ]
         ids = _opaque_ids("i", items, generator)
-        made = [
-            Item(id=ids[row], text=titles[row] if written[row] else None, image=pictures[row]) for row in range(items)
-        ]
+        made = [Item(id=ids[row], text=titles[row] if written[row] else None, image=pictures[row]) for row in range(items)]
         display = {"title": titles, "topic": [t.name for t in topics], "style": [s.name for s in styles]}
         return Catalog.from_items(made, display)
 

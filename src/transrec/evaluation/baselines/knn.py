@@ -22,15 +22,17 @@ class ItemKnn:
     """Scores an item by its similarity to the items of the history, each of which knows its nearest neighbours only.
 
     The similarity of two items is the number of users that have both, divided by the root of the product of how many users
-    have each plus ``shrinkage`` (a cosine that trusts few users less).
+    have each plus ``shrinkage`` (a cosine that trusts few users less). Equal scores are decided by popularity.
 
     Attributes:
         similarity: of each item (row) to its neighbours (columns), (V, V).
+        counts_V: training events of each item.
         neighbours: how many neighbours an item keeps.
         shrinkage: in users.
     """
 
     similarity: sp.csr_array
+    counts_V: np.ndarray
     neighbours: int
     shrinkage: float
 
@@ -47,7 +49,7 @@ class ItemKnn:
             scale = np.sqrt(users_V[start + owners] * users_V[shared.indices]) + shrinkage
             shared.data = np.where(shared.indices == start + owners, 0, shared.data / scale).astype(np.float32)
             blocks.append(_nearest(shared, owners, neighbours))
-        return cls(sp.vstack(blocks, format="csr"), neighbours, shrinkage)
+        return cls(sp.vstack(blocks, format="csr"), split.train_counts(num_items), neighbours, shrinkage)
 
     @property
     def settings(self) -> Mapping[str, float]:
@@ -59,7 +61,7 @@ class ItemKnn:
         return occurrences(histories, self.similarity.shape[0], once=True) @ self.similarity
 
     def scores(self, histories: Histories) -> Tensor:
-        return as_scores(self.sparse_scores(histories))
+        return as_scores(self.sparse_scores(histories), self.counts_V)
 
 
 def _nearest(similarity: sp.csr_array, owners: np.ndarray, neighbours: int) -> sp.csr_array:

@@ -16,7 +16,7 @@ from transrec.evaluation.baselines.matrices import as_scores, occurrences, train
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Markov:
-    """The last items of a history vote for what followed them in training.
+    """The last items of a history vote for what followed them in training; equal votes are decided by popularity.
 
     The vote of item i for item j is the number of times that j came within ``window`` events after i, divided by j's
     number of training events to a power: 0 favours what is popular, 1 what is particular to i.
@@ -54,7 +54,7 @@ class Markov:
         return votes
 
     def scores(self, histories: Histories) -> Tensor:
-        return as_scores(self.sparse_scores(histories))
+        return as_scores(self.sparse_scores(histories), self.counts_V)
 
 
 def count_followers(histories: Histories, num_items: int, window: int) -> sp.csr_array:

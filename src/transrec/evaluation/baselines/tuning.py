@@ -43,7 +43,11 @@ SHRINKAGES = (0.0, 10.0, 50.0)
 
 
 class SparseBaseline(Ranker, Protocol):
-    """A baseline whose scores are mostly 0."""
+    """A baseline whose scores are mostly 0 and whose ties are decided by popularity."""
+
+    @property
+    def counts_V(self) -> np.ndarray:
+        """Training events of each item."""
 
     def sparse_scores(self, histories: Histories) -> sp.csr_array:
         """Scores, at least 0, of shape (B, V)."""
@@ -153,7 +157,7 @@ def _best_sparse(name: str, candidates: Iterator[SparseBaseline], split: Split, 
         for start in range(0, len(targets), SPARSE_BLOCK):
             block = histories.block(start, min(start + SPARSE_BLOCK, len(targets)))
             scores = candidate.sparse_scores(block)
-            ranks.append(sparse_mean_ranks(scores, rows[start : start + SPARSE_BLOCK], block))
+            ranks.append(sparse_mean_ranks(scores, rows[start : start + SPARSE_BLOCK], block, candidate.counts_V))
         candidate_ndcg = float(ndcg(np.concatenate(ranks), 10).mean())
         tried += 1
         if candidate_ndcg > best_ndcg:

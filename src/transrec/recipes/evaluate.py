@@ -1,0 +1,110 @@
+"""Evaluate: open the test split of a run's platform, or of another one, and say how well the run ranks there."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from transrec.data.dataset import Dataset
+from transrec.data.splits import split_of
+from transrec.data.store import ContentStore
+from transrec.errors import RunError
+from transrec.evaluation.baselines.tuning import tuned_baselines
+from transrec.evaluation.protocol import Evaluation, EvaluationSettings, ModelRanker
+from transrec.evaluation.protocol import evaluate as measure
+from transrec.evaluation.table import document, result_table, slice_table
+from transrec.model import TransRec
+from transrec.recipes.showing import progress_bar
+from transrec.retrieval.index import CatalogIndex
+from transrec.retrieval.vectors import with_vectors
+from transrec.runs import RunRecord, open_run_data
+from transrec.training.trainer import resolve_device
+
+
+def evaluate(
+    run: str | Path,
+    data: str | Path | Dataset | None = None,
+    settings: EvaluationSettings | None = None,
+    *,
+    baselines: bool = True,
+    device: str = "auto",
+    console: Console | None = None,
+) -> Sequence[Evaluation]:
+    """Rank the test targets of a platform under a run, beside simple baselines; print tables and keep the numbers.
+
+    The split is the one that the run was trained with. On another platform than its own the run is measured as it is:
+    zero-shot. The numbers go into ``evaluation/<dataset>.json`` of the run folder, which also notes that the test split was
+    opened and when; the rank of every target goes beside it as Parquet.
+
+    Args:
+        run: the run folder.
+        data: another dataset; the run's own when None.
+        settings: cutoffs and intervals.
+        baselines: whether simple methods, tuned on validation, are measured too.
+        device: auto, cpu, cuda or mps.
+        console: where tables go; standard output when None.
+
+    Returns:
+        the run first, then the baselines.
+
+    Raises:
+        RunError: the folder is not a run, or its data has moved or changed.
+        EvaluationError: a score is not a number, or there are no targets.
+    """
+    out = console or Console()
+    record = RunRecord.read(run)
+    dataset = data if isinstance(data, Dataset) else open_run_data(run, data)
+    own = dataset.fingerprint in {source.fingerprint for source in record.data}
+    split = split_of(dataset.interactions, record.split)
+    ranker = model_ranker(TransRec.load(run, device=resolve_device(device)), dataset)
+    label = f"{Path(run).resolve().name} ({record.verb})" if own else f"{Path(run).resolve().name} (zero-shot)"
+    found = [measure(ranker, split, dataset.catalog, name=label, settings=settings)]
+    if baselines:
+        for tuned in tuned_baselines(split, len(dataset.catalog)):
+            found.append(measure(tuned.ranker, split, dataset.catalog, name=tuned.name, settings=settings))
+    out.print(result_table(found, title=dataset.name))
+    out.print(slice_table(found))
+    path = _keep(Path(run), dataset, found)
+    out.print(f"kept in {path}; the test split has been opened", highlight=False, soft_wrap=True)
+    return found
+
+
+def model_ranker(model: TransRec, dataset: Dataset) -> ModelRanker:
+    """A model over the whole catalog of a dataset, encoded once.
+
+    Raises:
+        RunError: the model can read nothing of what the dataset has.
+    """
+    folder = dataset.store_folder
+    with progress_bar() as progress:
+        store = ContentStore.prepare(dataset.catalog, model.items.preparers(), folder, progress=progress)
+        if len(store.unreadable) == len(store):
+            raise RunError(
+                f"this run reads {', '.join(model.items.encoders)}, but {dataset.name} has "
+                f"{', '.join(dataset.catalog.modalities)}",
+                remedy="choose a run that was trained on what this platform has",
+            )
+        store = with_vectors(model, store, folder, progress=progress)
+    return ModelRanker(model, CatalogIndex.encode(model, store))
+
+
+def _keep(run: Path, dataset: Dataset, found: Sequence[Evaluation]) -> Path:
+    """Write the numbers and the ranks, and note that the test split was opened."""
+    folder = run / "evaluation"
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = re.sub(r"[^\w.-]+", "-", dataset.name)
+    path = folder / f"{stem}.json"
+    opened = json.loads(path.read_text())["test_opened"] if path.exists() else []
+    written = {
+        **document(found),
+        "dataset": {"name": dataset.name, "fingerprint": dataset.fingerprint},
+        "test_opened": [*opened, datetime.now(UTC).isoformat(timespec="seconds")],
+    }
+    path.write_text(json.dumps(written, indent=2, ensure_ascii=False) + "\n")
+    found[0].ranked.save(folder / f"{stem}.ranks.parquet")
+    return path

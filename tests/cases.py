@@ -1,0 +1,51 @@
+"""A small platform of items with given vectors, and a model over it: quick, and without any backbone."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from transrec.data.batches import SequenceBatches
+from transrec.data.catalog import Catalog, Item
+from transrec.data.dataset import Dataset
+from transrec.data.interactions import Interactions
+from transrec.data.splits import leave_one_out
+from transrec.data.store import ContentStore
+from transrec.model import ModelSettings, TransRec
+from transrec.objectives import ObjectiveSettings, build_objective
+from transrec.objectives.objective import Objective
+
+SETTINGS = ModelSettings.from_mapping(
+    {"items": {"width": 16}, "users": {"window": 6, "layers": 1, "heads": 2, "feedforward": 16, "dropout": 0.2}}
+)
+
+
+def platform(*, users: int = 40, items: int = 50, seed: int = 0) -> Dataset:
+    generator = np.random.default_rng(seed)
+    catalog = Catalog.from_items(
+        [Item(id=f"i{n}", vectors={"given": generator.normal(size=8)}) for n in range(items)],
+        {"title": [f"thing {n}" for n in range(items)]},
+    )
+    lengths = generator.integers(5, 15, size=users)
+    events = pl.DataFrame(
+        {
+            "user": np.repeat(np.arange(users), lengths).astype(str),
+            "row": np.concatenate([(generator.integers(items) + np.arange(n)) % items for n in lengths]),
+            "time": np.concatenate([np.arange(n, dtype=float) for n in lengths]),
+        }
+    )
+    return Dataset(catalog, Interactions.from_columns(events), name="small")
+
+
+class Case:
+    """A model, its objective and its batches, made anew from one seed."""
+
+    def __init__(self, seed: int = 0, objective: str = "softmax") -> None:
+        self.dataset = platform()
+        self.model = TransRec.build(SETTINGS, [self.dataset.catalog], seed=seed)
+        self.store = ContentStore.prepare(self.dataset.catalog, self.model.items.preparers())
+        settings = ObjectiveSettings.from_mapping({"kind": objective})
+        self.objective: Objective = build_objective(settings, self.model)
+        split = leave_one_out(self.dataset.interactions)
+        self.batches = SequenceBatches(split, self.store, self.objective.plan, batch_size=16, seed=1)
+

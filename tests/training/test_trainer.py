@@ -1,0 +1,150 @@
+"""The loop: it learns, stops, keeps the best weights, and resumes bit for bit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from cases import Case
+
+from transrec.errors import RunError, TrainingError
+from transrec.model import TransRec
+from transrec.training.settings import TrainingSettings
+from transrec.training.trainer import Fit, Trainer, resolve_device
+
+
+
+@pytest.fixture
+def case() -> Case:
+    return Case()
+
+
+def settings(**changes: object) -> TrainingSettings:
+    return TrainingSettings.from_mapping({"epochs": 5, "device": "cpu", "tensorboard": False, "log_every": 1, **changes})
+
+
+class Validation:
+    """Gives these values in turn, under the name of the metric; remembers the weights that it saw."""
+
+    def __init__(self, values: list[float], interrupt_at: int | None = None) -> None:
+        self.values, self.interrupt_at, self.calls = values, interrupt_at, 0
+        self.seen: list[Mapping[str, torch.Tensor]] = []
+
+    def __call__(self, model: TransRec) -> Mapping[str, float]:
+        if self.interrupt_at == self.calls:
+            raise KeyboardInterrupt
+        self.seen.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
+        self.calls += 1
+        return {"NDCG@10": self.values[self.calls - 1]}
+
+
+def fit(case: Case, validation: Validation, folder: Path | None = None, *, resume: bool = False, **changes: object) -> Fit:
+    trainer = Trainer(settings(**changes), folder)
+    return trainer.fit(case.model, case.objective, case.batches, validation, resume=resume)
+
+
+def rows(folder: Path, kind: str) -> list[dict[str, float]]:
+    found = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [row for row in found if row["kind"] == kind]
+
+
+def test_the_loss_falls(tmp_path: Path) -> None:
+    fit(Case(), Validation([0.1] * 30), tmp_path, epochs=30, learning_rate=1e-2, patience=30)
+    losses = [row["loss"] for row in rows(tmp_path, "train")]
+    assert sum(losses[-5:]) < 0.7 * sum(losses[:5])
+
+
+def test_the_best_weights_are_put_back_and_patience_stops() -> None:
+    case, validation = Case(), Validation([0.1, 0.4, 0.2, 0.3, 0.9])
+    result = fit(case, validation, patience=2)
+    per_epoch = case.batches.steps_per_epoch
+    assert result == Fit(steps=4 * per_epoch, best_step=2 * per_epoch, best=0.4, stopped_early=True)
+    assert all(tensor.equal(validation.seen[1][name]) for name, tensor in case.model.state_dict().items())
+    assert not case.model.training
+
+
+@pytest.mark.parametrize("objective", ["softmax", "multistep"])
+def test_resuming_an_interrupted_training_is_the_same_training_bit_for_bit(tmp_path: Path, objective: str) -> None:
+    values = [0.1, 0.2, 0.3, 0.25, 0.4]
+    whole = Case(objective=objective)
+    expected = fit(whole, Validation(values), tmp_path / "whole")
+
+    broken = Case(objective=objective)
+    with pytest.raises(KeyboardInterrupt):
+        fit(broken, Validation(values, interrupt_at=3), tmp_path / "broken")
+    resumed = Case(seed=9, objective=objective)  # other fresh weights: the checkpoint must replace them all
+    result = fit(resumed, Validation(values[3:]), tmp_path / "broken", resume=True)
+
+    assert result == expected
+    for name, tensor in whole.model.state_dict().items():
+        assert tensor.equal(resumed.model.state_dict()[name]), name
+
+    def without_speed(folder: Path) -> list[dict[str, float]]:
+        return [{k: v for k, v in row.items() if k != "windows_per_second"} for row in rows(folder, "train")]
+
+    assert without_speed(tmp_path / "whole") == without_speed(tmp_path / "broken")
+
+
+def test_a_training_that_has_ended_is_not_trained_further(tmp_path: Path) -> None:
+    first = Case()
+    fit(first, Validation([0.1] * 2), tmp_path, epochs=2)
+    again, validation = Case(seed=3), Validation([])
+    fit(again, validation, tmp_path, epochs=2, resume=True)
+    assert validation.calls == 0
+    assert all(t.equal(first.model.state_dict()[name]) for name, t in again.model.state_dict().items())
+
+
+def test_nothing_to_resume_is_said(tmp_path: Path, case: Case) -> None:
+    with pytest.raises(RunError, match="no checkpoint to resume from"):
+        fit(case, Validation([]), tmp_path, resume=True)
+
+
+def test_adding_gradients_of_parts_takes_the_windows_of_as_many_batches(tmp_path: Path, case: Case) -> None:
+    seen = []
+    batch = case.batches.batch
+    case.batches.batch = lambda step: seen.append(step) or batch(step)  # type: ignore[func-returns-value,method-assign,assignment]
+    fit(case, Validation([0.1]), tmp_path, epochs=1, accumulate=2)
+    assert seen == list(range(case.batches.steps_per_epoch // 2 * 2))
+    assert len(rows(tmp_path, "train")) == case.batches.steps_per_epoch // 2
+
+
+def test_max_steps_ends_with_a_validation(tmp_path: Path, case: Case) -> None:
+    result = fit(case, Validation([0.1]), tmp_path, max_steps=2, epochs=50)
+    assert result.steps == 2 and len(rows(tmp_path, "validation")) == 1
+
+
+def test_a_loss_that_is_no_number_stops_the_training(case: Case) -> None:
+    with torch.no_grad():
+        case.model.items.projections["given"].weight.fill_(torch.nan)
+    with pytest.raises(TrainingError, match="the loss is nan at step 1"):
+        fit(case, Validation([0.1] * 5))
+
+
+def test_nothing_that_learns_is_said(case: Case) -> None:
+    case.model.requires_grad_(requires_grad=False)
+    with pytest.raises(TrainingError, match="no parameter learns"):
+        fit(case, Validation([0.1]))
+
+
+def test_training_does_not_disturb_the_process(case: Case) -> None:
+    """The model is built from its own seed; only the loop's marked per-step seeding touches the process."""
+    torch.manual_seed(123)
+    expected = torch.rand(1)
+    torch.manual_seed(123)
+    Case(seed=5)
+    assert torch.rand(1).equal(expected)
+
+
+def test_tensorboard_files_are_written(tmp_path: Path, case: Case) -> None:
+    fit(case, Validation([0.1]), tmp_path, epochs=1, tensorboard=True)
+    assert list((tmp_path / "tensorboard").glob("events.*"))
+
+
+def test_a_device_that_is_not_there_is_said() -> None:
+    assert resolve_device("cpu").type == "cpu"
+    if not torch.cuda.is_available():
+        with pytest.raises(TrainingError, match="no usable cuda device"):
+            resolve_device("cuda")
