@@ -48,4 +48,3 @@ class Case:
         self.objective: Objective = build_objective(settings, self.model)
         split = leave_one_out(self.dataset.interactions)
         self.batches = SequenceBatches(split, self.store, self.objective.plan, batch_size=16, seed=1)
-

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from transrec.model import ModelSettings as ModelSettings
     from transrec.model import TransRec as TransRec
     from transrec.recipes.evaluate import evaluate as evaluate
-    from transrec.recipes.fitting import FitSettings as FitSettings
     from transrec.recipes.fitting import TrainSettings as TrainSettings
+    from transrec.recipes.fitting import TransferSettings as TransferSettings
     from transrec.recipes.train import train as train
     from transrec.recipes.transfer import transfer as transfer
     from transrec.retrieval.index import CatalogIndex as CatalogIndex
@@ -34,13 +34,13 @@ _HOME = {
     "Catalog": "transrec.data.catalog",
     "CatalogIndex": "transrec.retrieval.index",
     "Dataset": "transrec.data.dataset",
-    "FitSettings": "transrec.recipes.fitting",
     "Interactions": "transrec.data.interactions",
     "Item": "transrec.data.catalog",
     "ModalityEncoder": "transrec.items.encoder",
     "ModelSettings": "transrec.model",
     "Recommender": "transrec.serving.recommender",
     "TrainSettings": "transrec.recipes.fitting",
+    "TransferSettings": "transrec.recipes.fitting",
     "TransRec": "transrec.model",
     "TransRecError": "transrec.errors",
     "by_time": "transrec.data.splits",
@@ -51,7 +51,7 @@ _HOME = {
     "transfer": "transrec.recipes.transfer",
 }
 
-__all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604  (names of the table above)
+__all__ = ["__version__", *sorted(_HOME)]
 
 
 def __getattr__(name: str) -> object:

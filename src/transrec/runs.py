@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -35,6 +34,10 @@ class DataRecord(Settings):
         """The record of a dataset."""
         path = str(dataset.folder.resolve()) if dataset.folder else ""
         return cls(name=dataset.name, path=path, fingerprint=dataset.fingerprint)
+
+
+FITTING = ("objective", "training", "split", "tune")
+"""Sections of the settings file that can be given back with --config, with the model's own."""
 
 
 class RunRecord(Settings):
@@ -71,17 +74,18 @@ class RunRecord(Settings):
             raise RunError(f"{folder} is not a run folder: it has no {SETTINGS}", remedy="transrec train DATA --out RUN")
         document = read_yaml(path)
         if "run" not in document:
-            raise RunError(
-                f"{folder} holds a model, but not where it came from", remedy="name the dataset: --data DATA"
-            )
-        return cls.from_mapping(document["run"], where=str(path))
+            raise RunError(f"{folder} holds a model, but not where it came from", remedy="name the dataset: --data DATA")
+        fitting = {name: document[name] for name in FITTING if name in document}
+        return cls.from_mapping({**document["run"], **fitting}, where=str(path))
 
     def write(self, folder: Path) -> None:
         """Put the record into the folder's settings file; the model's section stays."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / SETTINGS
         present = read_yaml(path) if path.exists() else {}
-        document = {**present, "run": self.model_dump(mode="json")}
+        own = self.model_dump(mode="json")
+        fitting = {name: own.pop(name) for name in FITTING}
+        document = {**present, **fitting, "run": own}
         path.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
 
 
@@ -147,7 +151,7 @@ def write_card(folder: Path, record: RunRecord, fates: Sequence[Fate], validatio
     rows = "\n".join(f"| `{r.part}` | {r.source} | {r.learning:,} | {r.total:,} |" for r in summarised(fates))
     learned = "\n".join(f"- {d.name} (fingerprint `{d.fingerprint}`)" for d in record.data)
     numbers = "\n".join(f"| {name} | {value} |" for name, value in validation.items())
-    origin = f"It started from the run `{os.path.basename(record.source)}`." if record.source else "It started from no other run."
+    origin = f"It started from the run `{Path(record.source).name}`." if record.source else "It started from no other run."
     (folder / "README.md").write_text(
         f"""---
 library_name: transrec
@@ -157,8 +161,8 @@ tags: [recommender-system, sequential-recommendation, transfer-learning]
 
 # {folder.resolve().name}
 
-A [TransRec](https://arxiv.org/abs/2206.06190) recommender made by `transrec {record.verb}` {record.version}: it knows items by
-their content and can be moved to platforms that share no user and no item with it. {origin}
+A [TransRec](https://arxiv.org/abs/2206.06190) recommender made by `transrec {record.verb}` {record.version}: it knows items
+by their content and can be moved to platforms that share no user and no item with it. {origin}
 
 ## Learned from
 

@@ -151,9 +151,7 @@ def _above(encoder: ModalityEncoder, name: str, count: int) -> set[str]:
     return {n for n, p in encoder.named_parameters() if order[id(p)] >= first and id(p) not in inside_lower}
 
 
-def copy_parameters(
-    target: TransRec, source: Mapping[str, Tensor], rules: Sequence[SourceRule] = ()
-) -> dict[str, Source]:
+def copy_parameters(target: TransRec, source: Mapping[str, Tensor], rules: Sequence[SourceRule] = ()) -> dict[str, Source]:
     """Copy parameters and buffers from a source run into a model, by rules.
 
     The first rule that matches a name decides; what none matches is copied. Nothing is left out silently: a name that is to
@@ -187,8 +185,8 @@ def copy_parameters(
     renewed = [name for name, fate in fates.items() if fate == "fresh" and name in published]
     if renewed:
         raise ModelError(
-            f"{len(renewed)} parameters that are to start fresh came with a backbone, for example {renewed[0]}; a run does not "
-            "hold the backbone as it was published",
+            f"{len(renewed)} parameters that are to start fresh came with a backbone, for example {renewed[0]}; a run does "
+            "not hold the backbone as it was published",
             remedy="train from scratch instead, or let other parts start fresh",
         )
     wrong = [n for n, fate in fates.items() if fate == "copy" and (n not in source or source[n].shape != own[n].shape)]

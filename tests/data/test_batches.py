@@ -40,7 +40,7 @@ def split_of(lengths: list[int], seed: int = 0) -> Split:
     return leave_one_out(Interactions.from_columns(table))
 
 
-def batches(split: Split, plan: WindowPlan, **changes: int) -> SequenceBatches:
+def batches(split: Split, plan: WindowPlan, **changes: object) -> SequenceBatches:
     return SequenceBatches(split, Rows(), plan, **{"batch_size": 4, "seed": 5, **changes})
 
 
@@ -162,7 +162,7 @@ def test_ranks_share_a_batch_without_overlap() -> None:
         return [tuple(rows_at(batch, batch.history_BL[b][batch.mask_BL[b]])) for b in range(len(batch.mask_BL))]
 
     whole = chains(batches(split, plan))
-    parts = [chains(batches(split, plan, rank=rank, ranks=2)) for rank in range(2)]
+    parts = [chains(batches(split, plan, shard=(rank, 2))) for rank in range(2)]
     assert sorted(whole) == sorted(parts[0] + parts[1])
     assert len(parts[0]) == len(parts[1]) == 2
 
@@ -193,7 +193,9 @@ def test_mixed_batches_hold_every_batch_of_every_platform_once() -> None:
         start = epoch * mixed.steps_per_epoch
         found = sorted(tuple(mixed.batch(start + s).rows_U.tolist()) for s in range(mixed.steps_per_epoch))
         expected = [
-            tuple(p.batch(epoch * p.steps_per_epoch + s).rows_U.tolist()) for p in (one, two) for s in range(p.steps_per_epoch)
+            tuple(p.batch(epoch * p.steps_per_epoch + s).rows_U.tolist())
+            for p in (one, two)
+            for s in range(p.steps_per_epoch)
         ]
         assert found == sorted(expected)
 

@@ -32,7 +32,8 @@ def test_a_plain_file_is_tidy(read) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "separator"), [(b"a;b\n1;2\n", ";"), (b"a\tb\n1\t2\n", "\t"), (b"a|b\n1|2\n", "|"), (b"\xef\xbb\xbfa,b\n1,2\n", ",")]
+    ("data", "separator"),
+    [(b"a;b\n1;2\n", ";"), (b"a\tb\n1\t2\n", "\t"), (b"a|b\n1|2\n", "|"), (b"\xef\xbb\xbfa,b\n1,2\n", ",")],
 )
 def test_separator_and_byte_order_mark_are_found(read, data: bytes, separator: str) -> None:
     form, _, found = read(data)
@@ -125,7 +126,9 @@ cells = st.text(st.characters(blacklist_categories=("Cs", "Cc")) | st.sampled_fr
 
 @settings(deadline=None)
 @given(rows=st.lists(st.lists(cells, min_size=3, max_size=3), min_size=1, max_size=6))
-def test_whatever_the_csv_module_writes_is_read_back(tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]]) -> None:
+def test_whatever_the_csv_module_writes_is_read_back(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]]
+) -> None:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows([["a", "b", "c"], *rows])
     path = tmp_path_factory.mktemp("csv") / "t.csv"
@@ -137,7 +140,9 @@ def test_whatever_the_csv_module_writes_is_read_back(tmp_path_factory: pytest.Te
 
 @settings(deadline=None)
 @given(data=st.lists(st.binary(max_size=12) | st.sampled_from([b"a,b,c", b'x,"y",z']), max_size=6))
-def test_no_bytes_break_the_reader_and_tidy_files_have_no_trouble(tmp_path_factory: pytest.TempPathFactory, data: list[bytes]) -> None:
+def test_no_bytes_break_the_reader_and_tidy_files_have_no_trouble(
+    tmp_path_factory: pytest.TempPathFactory, data: list[bytes]
+) -> None:
     path = tmp_path_factory.mktemp("csv") / "t.csv"
     path.write_bytes(b"a,b,c\n" + b"\n".join(data))
     form = sniff(path, Format())

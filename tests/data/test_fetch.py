@@ -110,7 +110,9 @@ def test_redirects_stay_within_http(tmp_path: Path, address: str) -> None:
     assert reason(fetcher(tmp_path).fetch(address + "/away-file")) is Reason.FETCH_FAILED
 
 
-@pytest.mark.parametrize("bad", ["http://", "http://[", "http://127.0.0.1:99999/x", "file:///etc/passwd", "http://127.0.0.1/a b\n"])
+@pytest.mark.parametrize(
+    "bad", ["http://", "http://[", "http://127.0.0.1:99999/x", "file:///etc/passwd", "http://127.0.0.1/a b\n"]
+)
 def test_what_is_no_address_never_raises(tmp_path: Path, bad: str) -> None:
     assert reason(fetcher(tmp_path, fetch_seconds=1).fetch(bad)) is Reason.FETCH_FAILED
 

@@ -20,6 +20,7 @@ from transrec.data.inputs import FileSettings, IngestSettings
 from transrec.data.pictures import PictureSettings
 from transrec.errors import DataError, SettingsError
 
+ALL = EventSettings()
 EVENTS = "user_id,item_id,timestamp,rating\na,1,5,4\na,2,3,5\nb,1,7,1\nb,3,8,2\n"
 ITEMS = "item_id,title,description,price\n1,One,first,10\n2,Two,,20\n3,Three,third,30\n"
 
@@ -75,20 +76,30 @@ def test_a_dataset_folder_holds_what_the_tables_held(desk: Desk) -> None:
     assert data.interactions.weights is not None
     assert data.interactions.weights.tolist() == [5, 4, 1, 2]
     assert len(found.findings) == 0
-    assert sorted(path.name for path in desk.out.iterdir()) == ["catalog.lance", "dataset.json", "interactions.parquet", "rejects.parquet"]
+    assert sorted(path.name for path in desk.out.iterdir()) == [
+        "catalog.lance",
+        "dataset.json",
+        "interactions.parquet",
+        "rejects.parquet",
+    ]
 
 
 def test_the_manifest_tells_columns_counts_filters_and_fingerprint(desk: Desk) -> None:
     found = run(desk)
     manifest = json.loads((desk.out / "dataset.json").read_text())
     assert (manifest["users"], manifest["items"], manifest["interactions"]) == (2, 3, 4)
-    assert manifest["columns"]["interactions"] == {"user": "user_id", "item": "item_id", "time": "timestamp", "weight": "rating"}
+    assert manifest["columns"]["interactions"] == {
+        "user": "user_id",
+        "item": "item_id",
+        "time": "timestamp",
+        "weight": "rating",
+    }
     assert manifest["columns"]["items"] == {"id": "item_id", "text": "{title}. {description}"}
     assert manifest["fingerprint"] == found.dataset.fingerprint
     assert manifest["ingests"][0]["event_rows_read"] == 4
 
 
-def run(desk: Desk, *, items: str = "items.csv", wanted: EventSettings = EventSettings(), **more: object) -> Ingested:
+def run(desk: Desk, *, items: str = "items.csv", wanted: EventSettings = ALL, **more: object) -> Ingested:
     return ingest(desk.settings(items=items, events=wanted, **more), desk.out)
 
 
@@ -275,7 +286,10 @@ def test_pictures_named_by_item(desk: Desk) -> None:
 def test_pictures_by_path_stay_within_the_folder(desk: Desk) -> None:
     with_pictures(desk)
     desk.write("secret.png", picture())
-    desk.write("items.csv", "item_id,title,image\n1,One,1.png\n2,,2.jpg\n3,Three,../secret.png\n4,Four,5.png\n5,Five,\n6,Six,https://x.y/z.png\n")
+    desk.write(
+        "items.csv",
+        "item_id,title,image\n1,One,1.png\n2,,2.jpg\n3,Three,../secret.png\n4,Four,5.png\n5,Five,\n6,Six,https://x.y/z.png\n",
+    )
     found = run(desk, content=ItemSettings(images=desk.folder / "images", image_column="image"))
     assert found.dataset.catalog.presence["image"].tolist() == [True, False, False, False, False]
     assert desk.reasons(found) == [

@@ -25,7 +25,12 @@ def test_values_become_strings(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("line", "reason"),
-    [(b"{not json}", Reason.BAD_JSON), (b"[1]", Reason.BAD_JSON), (b'{"id": "\xff"}', Reason.ENCODING), (b'{"id": "\x00"}', Reason.NUL_BYTE)],
+    [
+        (b"{not json}", Reason.BAD_JSON),
+        (b"[1]", Reason.BAD_JSON),
+        (b'{"id": "\xff"}', Reason.ENCODING),
+        (b'{"id": "\x00"}', Reason.NUL_BYTE),
+    ],
 )
 def test_a_bad_line_is_found(path: Path, line: bytes, reason: Reason) -> None:
     path.write_bytes(b'{"id": 1}\n' + line + b'\n{"id": 3}\n')

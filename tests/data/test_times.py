@@ -33,13 +33,15 @@ def test_numbers_and_dates_become_seconds_in_utc(written: str, expected: float) 
     assert converted([written]) == [expected]
 
 
-@pytest.mark.parametrize("written", ["", "soon", "2020-13-01", "2020-02-30", "2020-09-16 25:00", "nan", "inf", "16/09/2020", None])
+@pytest.mark.parametrize(
+    "written", ["", "soon", "2020-13-01", "2020-02-30", "2020-09-16 25:00", "nan", "inf", "16/09/2020", None]
+)
 def test_what_is_no_time_is_null(written: str | None) -> None:
     assert converted([written], pl.String()) == [None]
 
 
 @given(
-    st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1)),  # noqa: DTZ001
+    st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1)),
     st.integers(-14 * 60, 14 * 60),
 )
 def test_agrees_with_python_on_any_date_and_zone(moment: datetime, minutes: int) -> None:

@@ -29,7 +29,9 @@ class Model(nn.Module):
     def __init__(self, attention: str = "causal") -> None:
         super().__init__()
         self.scorer = DotScorer()
-        self.users: UserEncoder = TransformerUserEncoder(WIDTH, UserSettings.from_mapping({"attention": attention, "heads": 2}))
+        self.users: UserEncoder = TransformerUserEncoder(
+            WIDTH, UserSettings.from_mapping({"attention": attention, "heads": 2})
+        )
 
 
 def case(seed: int = 0, targets: int = WINDOW) -> tuple[Outputs, SequenceBatch]:

@@ -73,9 +73,7 @@ def test_equals_torchs_own_transformer(norm: str, attention: str) -> None:
     items_BLD, mask_BL = drawn([6, 3, 1], total=6)
     causal = nn.Transformer.generate_square_subsequent_mask(6, dtype=torch.float64) if attention == "causal" else None
     pads = torch.zeros(mask_BL.shape, dtype=torch.float64).masked_fill(~mask_BL, -torch.inf)
-    theirs = independent(encoder, settings)(
-        items_BLD + encoder.positions.weight[:6], mask=causal, src_key_padding_mask=pads
-    )
+    theirs = independent(encoder, settings)(items_BLD + encoder.positions.weight[:6], mask=causal, src_key_padding_mask=pads)
     ours = encoder(items_BLD, mask_BL).vectors
     assert torch.allclose(ours[mask_BL], theirs[mask_BL], atol=1e-10)
 

@@ -30,19 +30,23 @@ VERBS = {
 
 
 def _from_file(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Take what the command line does not say from the YAML file that it names with --config."""
+    """Take what the command line does not say from the YAML file that it names with --config.
+
+    The ``settings.yaml`` of a run folder is such a file: what it says of the run's origin is left aside.
+    """
     named = next((a for a in arguments if "--config" in a.names), None)
     if named is None or not named.tokens:
         return
     path = named.tokens[0].value
-    Dict(read_yaml(path), use_commands_as_keys=False, source=path)(app, commands, arguments)
+    settings = {name: value for name, value in read_yaml(path).items() if name not in ("format", "run")}
+    Dict(settings, use_commands_as_keys=False, source=path)(app, commands, arguments)
 
 
 app = App(
     name="transrec",
     version=__version__,
-    help="Recommendations from what items are: their texts, their pictures, or both. A model trained on one platform moves to "
-    "another that shares no user and no item with it.",
+    help="Recommendations from what items are: their texts, their pictures, or both. A model trained on one platform moves "
+    "to another that shares no user and no item with it.",
     config=_from_file,
     help_format="markdown",
 )
@@ -53,12 +57,13 @@ for _verb, _help in VERBS.items():
 def main() -> None:
     """Run the command line; a mistake that a person can mend is told in a few lines, without a traceback."""
     try:
-        app()
+        app(sys.argv[1:])
     except TransRecError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]Error:[/bold red] {_escaped(str(error))}")
+        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        console.print(f"[bold red]Error:[/bold red] {_escaped(str(error))}")
         sys.exit(2)
     except KeyboardInterrupt:
-        Console(stderr=True).print("\n[bold]Interrupted.[/bold] What was finished is kept; add --resume to go on with a training.")
+        Console(stderr=True).print("\n[bold]Interrupted.[/bold] What is finished is kept; --resume goes on with a training.")
         sys.exit(130)
 
 

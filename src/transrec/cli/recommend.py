@@ -8,11 +8,11 @@ from transrec.recipes.recommend import recommend as recommend_recipe
 
 
 def recommend(run: Path, /, *, history: str, k: int = 10, json: bool = False, data: Path | None = None) -> None:
-    """Recommend for a history of item ids.
+    r"""Recommend for a history of item ids.
 
     Args:
         run: the run folder.
-        history: item ids, oldest first, separated by commas; a comma inside an id is written as ``\\,``.
+        history: item ids, oldest first, separated by commas; a comma inside an id is written as ``\,``.
         k: how many items.
         json: print one JSON document instead of a table.
         data: the dataset to recommend from; the run's own when not given.

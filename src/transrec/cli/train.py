@@ -23,8 +23,8 @@ def train(
 ) -> None:
     """Train a model from scratch on one dataset or several.
 
-    Encoders are pre-trained ones of the Hugging Face hub, or folders: ``--model.items.text.backbone FOLDER``. Flags go before
-    the file of ``--config``, and both before the defaults.
+    Encoders are pre-trained ones of the Hugging Face hub, or folders: ``--model.items.text.backbone FOLDER``. A flag counts
+    before the file of ``--config``, and both before the defaults.
 
     Args:
         data: dataset folders that `transrec ingest` made; the run recommends from the first.
@@ -34,4 +34,8 @@ def train(
         settings: the model and how it learns.
     """
     train_recipe(data, settings, out, resume=resume)
-    next_steps(f"transrec evaluate {out}", f"transrec recommend {out} --history ITEM,ITEM", f"transrec transfer {out} OTHER_DATA --out RUN2")
+    next_steps(
+        f"transrec evaluate {out}",
+        f"transrec recommend {out} --history ITEM,ITEM",
+        f"transrec transfer {out} OTHER_DATA --out RUN2",
+    )

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from transrec.recipes.fitting import FitSettings
+from transrec.recipes.fitting import TransferSettings
 from transrec.recipes.showing import next_steps
 from transrec.recipes.transfer import transfer as transfer_recipe
 
@@ -19,9 +19,8 @@ def transfer(
     *,
     out: Path,
     config: Path | None = None,
-    rules: tuple[str, ...] = (),
     resume: bool = False,
-    settings: Annotated[FitSettings, Parameter(name="*")] = FitSettings(),  # noqa: B008
+    settings: Annotated[TransferSettings, Parameter(name="*")] = TransferSettings(),  # noqa: B008
 ) -> None:
     """Move a trained run to a dataset with other users and other items.
 
@@ -30,10 +29,12 @@ def transfer(
         data: the dataset folder of the target platform.
         out: the run folder to make.
         config: a YAML file of the settings below.
-        rules: where parameters come from, as ``PATTERN=copy`` or ``PATTERN=fresh``; the first that matches a name counts, and
-            what none matches is copied. ``--rules 'users.*=fresh'`` moves the item encoders alone.
         resume: go on with an interrupted transfer in the run folder.
-        settings: how it learns.
+        settings: where parameters come from, and how it learns.
     """
-    transfer_recipe(run, data, settings, out, rules=rules, resume=resume)
-    next_steps(f"transrec evaluate {out}", f"transrec recommend {out} --history ITEM,ITEM", f"transrec evaluate {run} --data {data}")
+    transfer_recipe(run, data, settings, out, resume=resume)
+    next_steps(
+        f"transrec evaluate {out}",
+        f"transrec evaluate {run} --data {data}    # the source run as it is there, to compare",
+        f"transrec recommend {out} --history ITEM,ITEM",
+    )

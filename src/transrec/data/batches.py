@@ -6,7 +6,7 @@ Axes: B users (windows), L history length, T targets, K negatives, U distinct it
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -90,7 +90,7 @@ class SequenceBatch:
     def to(self, device: torch.device) -> SequenceBatch:
         """The same batch on another device."""
         tensors = {name: _moved(getattr(self, name), device) for name in self.__slots__ if name != "items"}
-        return SequenceBatch(items=self.items.to(device), **tensors)
+        return replace(self, items=self.items.to(device), **tensors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,10 @@ class Batches(Protocol):
     """All batches of a training."""
 
     @property
-    def steps_per_epoch(self) -> int: ...
+    def steps_per_epoch(self) -> int:
+        """Steps in which every window is seen once."""
+        ...
+
     def batch(self, step: int) -> SequenceBatch:
         """The batch of this step; a pure function of the step."""
         ...
@@ -147,8 +150,7 @@ class SequenceBatches:
         plan: which windows.
         batch_size: windows in a batch, over all ranks.
         seed: of the order and of the negatives.
-        rank: which slice of every batch is ours.
-        ranks: how many slices there are.
+        shard: which slice of every batch is ours (the rank), of how many.
 
     Raises:
         DataError: no user has two training events, so there is nothing to predict.
@@ -162,12 +164,11 @@ class SequenceBatches:
         *,
         batch_size: int,
         seed: int,
-        rank: int = 0,
-        ranks: int = 1,
+        shard: tuple[int, int] = (0, 1),
     ) -> None:
         self._rows = split.interactions.rows
         self._source, self._plan, self._seed = source, plan, seed
-        self._batch_size, self._rank, self._ranks = batch_size, rank, ranks
+        self._batch_size, (self._rank, self._ranks) = batch_size, shard
         self._starts, self._train_ends = split.interactions.offsets[:-1], split.train_ends
         self._windows = _windows(self._starts, self._train_ends, plan)
         if not len(self._windows):
@@ -186,6 +187,7 @@ class SequenceBatches:
 
     @property
     def steps_per_epoch(self) -> int:
+        """Steps in which every window is seen once; the last of them may be smaller."""
         return -(-len(self._windows) // self._batch_size)
 
     def batch(self, step: int) -> SequenceBatch:
@@ -220,6 +222,7 @@ class SequenceBatches:
         events = (
             int(mask_BL.sum() + target_mask_BT.sum()) if plan.targets == "following" else int(mask_BL.sum() + len(users))
         )
+        # an item is missed by each of the events, drawn by popularity, and by the uniform draw
         missed_U = np.exp(events * np.log1p(-popularity_U.astype(np.float64).clip(max=1 - 1e-9)))
         missed_U *= 1 - len(shared) / len(self._source)
         arrays = {
@@ -266,13 +269,14 @@ class MixedBatches:
 
     @property
     def steps_per_epoch(self) -> int:
+        """Steps in which every window of every platform is seen once."""
         return len(self._which)
 
     def batch(self, step: int) -> SequenceBatch:
         """The batch of this step."""
         epoch, place = divmod(step, self.steps_per_epoch)
-        order = np.random.default_rng([self._seed, epoch, 7]).permutation(self._which)
-        which = order[place]
+        order: np.ndarray = np.random.default_rng([self._seed, epoch, 7]).permutation(self._which)
+        which = int(order[place])
         own_step = int((order[:place] == which).sum())
         return self._platforms[which].batch(epoch * self._platforms[which].steps_per_epoch + own_step)
 

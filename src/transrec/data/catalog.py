@@ -45,6 +45,8 @@ class Item:
     vectors: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        given = {name: np.asarray(vector, dtype=np.float32) for name, vector in self.vectors.items()}
+        object.__setattr__(self, "vectors", given)  # lists are welcome, too
         if self.text is None and self.image is None and not self.vectors:
             raise DataError(
                 f"item {self.id!r} has no content",
@@ -128,7 +130,7 @@ class Catalog:
         self._rows = rows
         light = rows.read(["id", "content", *_presence_columns(rows.schema)])
         self.ids: list[str] = light.column("id").to_pylist()
-        self._content = light.column("content").to_numpy()
+        self._content: np.ndarray = light.column("content").to_numpy()
         self.presence: dict[str, np.ndarray] = {
             _modality(name): light.column(name).to_numpy().astype(bool) for name in _presence_columns(rows.schema)
         }

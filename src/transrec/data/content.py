@@ -131,7 +131,10 @@ class ItemReader:
         ids = id_strings(frame[self._columns.id.column]).to_list()
         texts = render_text(frame, self._columns.text.column).to_list() if self._columns.text.column else [None] * len(ids)
         values = frame[self._columns.image.column].to_list() if self._columns.image.column else [None] * len(ids)
-        pictures = list(pool.map(lambda own: self._picture(own[0], own[1], folder), zip(ids, values, strict=True)))
+        pictures: list[bytes | Trouble | None] = [None] * len(ids)
+        if folder is not None:
+            inside = folder
+            pictures = list(pool.map(lambda own: self._picture(own[0], own[1], inside), zip(ids, values, strict=True)))
         vectors = {name: frame[column].to_list() for name, column in self._columns.vectors.items()}
         places = [table.place("items", row, line) for row, line in frame.select(ROW, LINE).iter_rows()]
         items: list[Item] = []
@@ -176,9 +179,9 @@ class ItemReader:
             findings.add(place, Trouble(Reason.EMPTY_TEXT, f"item {item_id!r}"), kept=True)
         return Item(id=item_id, text=text, image=image, vectors=given)
 
-    def _picture(self, item_id: str | None, value: object, folder: PictureFolder | None) -> bytes | Trouble | None:
+    def _picture(self, item_id: str | None, value: object, folder: PictureFolder) -> bytes | Trouble | None:
         """The stored form of an item's picture, what is wrong with it, or None where it has none."""
-        if folder is None or item_id is None:
+        if item_id is None:
             return None
         raw: bytes | Trouble
         if self._columns.image.column is None:

@@ -59,6 +59,10 @@ class Dataset:
                 f"{folder} is not a dataset folder: it has no dataset.json",
                 remedy="make one: transrec ingest --interactions FILE --items FILE --out " + str(folder),
             ) from None
+        except ValueError as error:
+            raise DataError(
+                f"dataset.json cannot be read: {error}", where=str(folder), remedy="ingest the data again into a new folder"
+            ) from None
         if manifest.get("format", 0) > FORMAT:
             raise DataError(
                 f"this dataset has format {manifest['format']}, this version of transrec reads up to {FORMAT}",

@@ -72,7 +72,7 @@ def read_events(  # noqa: PLR0913 - the parts of one reading
     del raw
     disorder = ordering.count_disorder(table) if count_disorder else None
     if not ordering.is_sorted(table):
-        table = table.sort("user", "time", maintain_order=True)
+        table = table[ordering.sorting(table)]
     table, present = ordering.without_duplicates(table, files, users, item_ids, findings)
     table, filters = ordering.filtered(table, settings)
     return Events(ordering.as_interactions(table, users), read, present, filters, disorder)
@@ -113,7 +113,9 @@ def _load(table: Table, at: int, columns: EventColumns, vocabulary: _Vocabulary,
             when.cast(pl.Float64).alias("time"),
             (numbers(pl.col(weight), pl.Float32) if weight else pl.lit(None, pl.Float32)).alias("weight"),
             _where_null(when, time).alias("raw_time"),
-            (_where_null(numbers(pl.col(weight), pl.Float32), weight) if weight else pl.lit(None, pl.String)).alias("raw_weight"),
+            (_where_null(numbers(pl.col(weight), pl.Float32), weight) if weight else pl.lit(None, pl.String)).alias(
+                "raw_weight"
+            ),
         )
         part = selected.collect(engine="streaming")
         if plain and part["raw_time"].null_count() < len(part):  # dates among numbers, after the sample

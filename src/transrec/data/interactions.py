@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from transrec.data.catalog import Catalog, as_polars, require_columns
+from transrec.data.times import seconds
 from transrec.errors import DataError
 
 if TYPE_CHECKING:
@@ -63,12 +64,10 @@ class Interactions:
         """
         table = as_polars(frame)
         require_columns(table, [user, item, time, *([weight] if weight else [])], what="the table of interactions")
-        if table[time].dtype.is_temporal():
-            table = table.with_columns(pl.col(time).cast(pl.Datetime("us")).dt.epoch("us") / 1e6)
         columns = [
             pl.col(user).cast(pl.String).alias("user"),
             pl.col(item).cast(pl.String).alias("item"),
-            pl.col(time).cast(pl.Float64, strict=False).alias("time"),
+            seconds(time, table[time].dtype).alias("time"),
             *([pl.col(weight).cast(pl.Float32).alias("weight")] if weight else []),
         ]
         table = table.select(columns)
@@ -148,6 +147,8 @@ class Interactions:
         digest = hashlib.blake2b(digest_size=16)
         for array in (self.rows, self.times, self.offsets):
             digest.update(np.ascontiguousarray(array).tobytes())
+        if self.weights is not None:
+            digest.update(np.ascontiguousarray(self.weights).tobytes())
         digest.update("\0".join(self.users.to_list()).encode())
         return digest.hexdigest()
 

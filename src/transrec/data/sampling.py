@@ -53,7 +53,8 @@ class UniformNegatives:
         ordered = np.take_along_axis(drawn, order, axis=1)
         repeated = np.zeros_like(drawn, dtype=bool)
         np.put_along_axis(repeated, order[:, 1:], ordered[:, 1:] == ordered[:, :-1], axis=1)
-        return (self._keys[found] == keys) | repeated
+        unusable: np.ndarray = (self._keys[found] == keys) | repeated
+        return unusable
 
     def _exact(self, user: int, k: int, generator: np.random.Generator) -> np.ndarray:
         low, high = np.searchsorted(self._keys, [user * self._num_items, (user + 1) * self._num_items])

@@ -62,7 +62,8 @@ class Split:
 
     def train_rows(self) -> np.ndarray:
         """The rows of all training events, int64 of shape (events,)."""
-        return self.interactions.rows[self.train_mask()]
+        rows: np.ndarray = self.interactions.rows[self.train_mask()]
+        return rows
 
     def train_mask(self) -> np.ndarray:
         """Which events train, bool of shape (N,)."""

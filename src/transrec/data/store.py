@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import shutil
@@ -31,9 +32,17 @@ class Preparer(Protocol):
 
     modality: str
 
-    def reads(self, item: Item) -> bool: ...
-    def prepare(self, items: Sequence[Item]) -> Mapping[str, Tensor]: ...
-    def preparation_key(self) -> str: ...
+    def reads(self, item: Item) -> bool:
+        """Whether it can make something of the item."""
+        ...
+
+    def prepare(self, items: Sequence[Item]) -> Mapping[str, Tensor]:
+        """Tensors of shape (n, ...) whose further axes do not depend on the items."""
+        ...
+
+    def preparation_key(self) -> str:
+        """A text that changes whenever ``prepare`` would return something else for the same item."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,7 +112,8 @@ class ContentStore:
         parts = {}
         for name, encoder in encoders.items():
             key = _digest(name, encoder.preparation_key(), catalog.fingerprint)
-            parts[name] = _stored(folder, f"{name}-{key}", key, lambda to, e=encoder: _fill(catalog, e, to, progress))
+            fill = functools.partial(_fill, catalog, encoder, progress)
+            parts[name] = _stored(folder, f"{name}-{key}", key, fill)
         return cls(len(catalog), parts)
 
     def __len__(self) -> int:
@@ -176,7 +186,7 @@ def _stored(folder: Path | None, name: str, key: str, fill: _Fill) -> StoredPart
 
 
 def _fill(
-    catalog: Catalog, encoder: Preparer, to: Path | None, progress: Progress | None
+    catalog: Catalog, encoder: Preparer, progress: Progress | None, to: Path | None
 ) -> tuple[np.ndarray, Mapping[str, np.ndarray]]:
     """Prepare all items that an encoder reads, a chunk at a time."""
     present = catalog.presence.get(encoder.modality)
@@ -195,8 +205,8 @@ def _fill(
             for name, array in prepared.items():
                 if len(array) != len(readable) or array.shape[1:] != arrays[name].shape[1:]:
                     raise DataError(
-                        f"the {encoder.modality} encoder prepared {name!r} of shape {array.shape} for {len(readable)} items; "
-                        f"earlier items had {arrays[name].shape[1:]}",
+                        f"the {encoder.modality} encoder prepared {name!r} of shape {array.shape} for {len(readable)} "
+                        f"items; earlier items had {arrays[name].shape[1:]}",
                         remedy="prepare() must return tensors whose further axes do not depend on the items",
                     )
                 arrays[name][filled : filled + len(array)] = array

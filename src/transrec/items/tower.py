@@ -29,6 +29,7 @@ from transrec.settings import Settings
 from transrec.views import ItemViews
 
 FORMAT = 1
+AUTO = ("auto",)
 
 
 class ItemSettings(Settings):
@@ -36,7 +37,7 @@ class ItemSettings(Settings):
 
     width: int = Field(default=256, ge=1)
     """Width of item and user vectors."""
-    modalities: Literal["auto"] | tuple[str, ...] = "auto"
+    modalities: tuple[str, ...] = AUTO
     """What of an item is read: text, image, identity, names of given vectors, names under custom; auto: what there is."""
     text: TextSettings = TextSettings()
     """The text encoder."""
@@ -148,7 +149,7 @@ class ItemEncoder(nn.Module):
         ordered = sorted(manifests, key=lambda own: manifests[own]["place"])
         wanted = settings.modalities
         names = [own.name for own in ordered]
-        if wanted != "auto" and set(wanted) != set(names):
+        if wanted != AUTO and set(wanted) != set(names):
             raise RunError(f"the settings name {list(wanted)}, the folder has {names}", where=str(folder))
         return cls({own.name: encoder_class(manifests[own]["class"]).from_assets(own) for own in ordered}, settings)
 
@@ -156,7 +157,7 @@ class ItemEncoder(nn.Module):
 def build_items(settings: ItemSettings, catalogs: Sequence[Catalog]) -> ItemEncoder:
     """The item tower for one catalog or several: pre-trained encoders where the settings name them, everything else fresh.
 
-    Its ``settings`` say which modalities ``"auto"`` came to be.
+    Its ``settings`` say which modalities ``auto`` came to be.
 
     Raises:
         SettingsError: the settings name a modality that no catalog has.
@@ -204,7 +205,7 @@ def encoder_class(path: str, *, where: str | None = None) -> type[ModalityEncode
 
 def _modalities(settings: ItemSettings, catalogs: Sequence[Catalog]) -> tuple[str, ...]:
     held = tuple(dict.fromkeys(name for catalog in catalogs for name in catalog.modalities))
-    if settings.modalities == "auto":
+    if settings.modalities == AUTO:
         names = (*held, *(name for name in settings.custom if name not in held))
         if not names:
             raise ModelError("the catalog has no items with content", remedy="ingest items with text, pictures or vectors")

@@ -28,7 +28,9 @@ class MultiStepSettings(Settings):
 
 
 class MultiStepBCE(Objective):
-    """One user vector predicts the P next items against K sampled ones (TransRec, arXiv 2206.06190, from its code)::
+    """One user vector predicts the P next items against K sampled ones.
+
+    From the code of TransRec (arXiv 2206.06190)::
 
         L = -1/(B P) sum log sigma(s(u_b, e+_bp)) - 1/(B K) sum log(1 - sigma(s(u_b, e-_bk)))
 

@@ -15,8 +15,9 @@ from transrec.data.splits import split_of
 from transrec.data.store import ContentStore
 from transrec.errors import RunError
 from transrec.evaluation.baselines.tuning import tuned_baselines
-from transrec.evaluation.protocol import Evaluation, EvaluationSettings, ModelRanker
+from transrec.evaluation.protocol import Evaluation, EvaluationSettings
 from transrec.evaluation.protocol import evaluate as measure
+from transrec.evaluation.ranks import ModelRanker
 from transrec.evaluation.table import document, result_table, slice_table
 from transrec.model import TransRec
 from transrec.recipes.showing import progress_bar

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from rich.console import Console
@@ -13,7 +15,7 @@ from transrec.data.batches import MixedBatches, SequenceBatches
 from transrec.data.dataset import Dataset
 from transrec.data.splits import Split, SplitSettings, split_of
 from transrec.data.store import ContentStore
-from transrec.evaluation.protocol import ModelRanker, validation_metrics
+from transrec.evaluation.ranks import ModelRanker, validation_metrics
 from transrec.model import ModelSettings, TransRec
 from transrec.objectives import ObjectiveSettings, build_objective
 from transrec.recipes.showing import fate_table, progress_bar
@@ -26,7 +28,7 @@ from transrec.training.trainer import Fit, Trainer, resolve_device
 from transrec.transfer import Tuning, apply_tuning, fates
 
 
-class FitSettings(Settings):
+class FitSettings(Settings, ABC):
     """How a model learns from data; the same for a first training and for a transfer."""
 
     objective: ObjectiveSettings = ObjectiveSettings()
@@ -39,12 +41,50 @@ class FitSettings(Settings):
     """Which parameters learn: full, top:N (the N top blocks of each encoder and all above), or frozen (all but the
     encoders)."""
 
+    @property
+    @abstractmethod
+    def verb(self) -> Literal["train", "transfer"]:
+        """The verb that these settings belong to."""
+
 
 class TrainSettings(FitSettings):
     """A training from scratch: everything in a configuration file."""
 
     model: ModelSettings = ModelSettings()
     """The parts of the model."""
+
+    @property
+    def verb(self) -> Literal["train", "transfer"]:
+        return "train"
+
+
+class TransferSettings(FitSettings):
+    """A transfer: the model is that of the source run."""
+
+    rules: tuple[str, ...] = ()
+    """Where parameters come from: PATTERN=copy or PATTERN=fresh over their names, the first that matches counts; what none
+    matches is copied, except an identity table, which starts fresh. 'users.*=fresh' moves the item encoders alone."""
+
+    @property
+    def verb(self) -> Literal["train", "transfer"]:
+        return "transfer"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NewRun:
+    """A run that is being made.
+
+    Attributes:
+        sources: by parameter, where its value comes from.
+        record: how the run comes to be.
+        folder: where it is written; nothing is written when None.
+        resume: whether to go on from the folder's last checkpoint.
+    """
+
+    sources: Mapping[str, str]
+    record: RunRecord
+    folder: Path | None = None
+    resume: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,15 +114,7 @@ class Platform:
 
 
 def fit(
-    model: TransRec,
-    datasets: Sequence[Dataset],
-    settings: FitSettings,
-    *,
-    sources: Mapping[str, str],
-    folder: Path | None = None,
-    record: RunRecord | None = None,
-    resume: bool = False,
-    console: Console | None = None,
+    model: TransRec, datasets: Sequence[Dataset], settings: FitSettings, run: NewRun, *, console: Console | None = None
 ) -> Fit:
     """Train a model on one or several platforms and write the run folder.
 
@@ -90,35 +122,32 @@ def fit(
         model: with its starting weights.
         datasets: what to learn from; the first is what the run recommends from.
         settings: see there.
-        sources: by parameter, where its value comes from.
-        folder: the run folder; nothing is written when None.
-        record: how the run came to be.
-        resume: go on from the folder's last checkpoint.
+        run: what is being made.
         console: where tables and progress go; standard error when None.
     """
     console = console or Console(stderr=True)
     apply_tuning(model, Tuning.parse(settings.tune))
-    became = fates(model, sources)
+    became = fates(model, run.sources)
     console.print(fate_table(became))
     device = resolve_device(settings.training.device)
     platforms = [Platform.ready(d, settings.split, model, device=device, console=console) for d in datasets]
     objective = build_objective(settings.objective, model)
     size, seed = settings.training.batch_size, settings.training.seed
     each = [SequenceBatches(p.split, p.store, objective.plan, batch_size=size, seed=seed) for p in platforms]
-    if folder and record:
-        model.save(folder)
-        record.write(folder)
-        write_parameters(folder, became)
+    if run.folder:
+        model.save(run.folder)
+        run.record.write(run.folder)
+        write_parameters(run.folder, became)
 
     def validate(learned: TransRec) -> Mapping[str, float]:
         return mean_validation(learned, platforms, users=settings.training.validation_users)
 
     batches = each[0] if len(each) == 1 else MixedBatches(each, seed=seed)
-    trainer = Trainer(settings.training, folder)
-    result = trainer.fit(model, objective, batches, validate, resume=resume)
-    if folder and record:
-        model.save(folder)
-        write_card(folder, record, became, {settings.training.metric: f"{result.best:.4f}", **asdict(result)})
+    trainer = Trainer(settings.training, run.folder, console=console)
+    result = trainer.fit(model, objective, batches, validate, resume=run.resume)
+    if run.folder:
+        model.save(run.folder)
+        write_card(run.folder, run.record, became, {settings.training.metric: f"{result.best:.4f}", **asdict(result)})
     return result
 
 
@@ -131,17 +160,15 @@ def mean_validation(model: TransRec, platforms: Sequence[Platform], *, users: in
     return {name: sum(metrics[name] for metrics in found) / len(found) for name in found[0]}
 
 
-def record_of(
-    verb: str, datasets: Sequence[Dataset], settings: FitSettings, *, source: str = "", rules: Sequence[str] = ()
-) -> RunRecord:
-    """How a run came to be, for its folder."""
+def record_of(datasets: Sequence[Dataset], settings: FitSettings, *, source: str = "") -> RunRecord:
+    """How a run comes to be, for its folder."""
     return RunRecord(
-        verb="train" if verb == "train" else "transfer",
+        verb=settings.verb,
         source=source,
         data=tuple(DataRecord.of(dataset) for dataset in datasets),
         split=settings.split,
         tune=settings.tune,
-        rules=tuple(rules),
+        rules=settings.rules if isinstance(settings, TransferSettings) else (),
         objective=settings.objective.model_dump(mode="json"),
         training=settings.training.model_dump(mode="json"),
     )

@@ -23,11 +23,11 @@ def recommend(
     data: str | Path | None = None,
     console: Console | None = None,
 ) -> Recommendations:
-    """Print and return the best items for a history.
+    r"""Print and return the best items for a history.
 
     Args:
         run: the run folder.
-        history: item ids, oldest first, separated by commas; a comma inside an id is written as ``\\,``.
+        history: item ids, oldest first, separated by commas; a comma inside an id is written as ``\,``.
         k: how many.
         as_json: print one JSON document instead of a table.
         data: the dataset to recommend from; the run's own when None.

@@ -10,7 +10,7 @@ from rich.console import Console
 from transrec.data.dataset import Dataset
 from transrec.errors import RunError
 from transrec.model import TransRec
-from transrec.recipes.fitting import TrainSettings, fit, record_of
+from transrec.recipes.fitting import NewRun, TrainSettings, fit, record_of
 from transrec.runs import RunRecord, require_empty
 from transrec.training.trainer import Fit
 from transrec.transfer import initial_sources
@@ -43,20 +43,12 @@ def train(
     folder = Path(out) if out is not None else None
     if folder and not resume:
         require_empty(folder)
-    record = record_of("train", datasets, settings)
+    record = record_of(datasets, settings)
     if resume:
         require_same(folder, record)
     model = TransRec.build(settings.model, [d.catalog for d in datasets], seed=settings.training.seed)
-    result = fit(
-        model,
-        datasets,
-        settings,
-        sources=initial_sources(model),
-        folder=folder,
-        record=record,
-        resume=resume,
-        console=console,
-    )
+    run = NewRun(initial_sources(model), record, folder, resume)
+    result = fit(model, datasets, settings, run, console=console)
     return model, result
 
 

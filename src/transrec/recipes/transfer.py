@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from transrec.data.dataset import Dataset
 from transrec.model import TransRec
-from transrec.recipes.fitting import FitSettings, fit, record_of
+from transrec.recipes.fitting import NewRun, TransferSettings, fit, record_of
 from transrec.recipes.train import require_same
 from transrec.runs import require_empty
 from transrec.training.trainer import Fit
@@ -19,10 +18,9 @@ from transrec.transfer import DEFAULT_RULES, SourceRule, copy_parameters
 def transfer(
     run: str | Path,
     data: str | Path | Dataset,
-    settings: FitSettings,
+    settings: TransferSettings,
     out: str | Path | None = None,
     *,
-    rules: Sequence[str] = (),
     resume: bool = False,
     console: Console | None = None,
 ) -> tuple[TransRec, Fit]:
@@ -31,10 +29,8 @@ def transfer(
     Args:
         run: the source run.
         data: the target platform: a dataset folder, or a dataset in memory.
-        settings: how it learns.
+        settings: where parameters come from, and how it learns.
         out: the run folder to make; nothing is written when None.
-        rules: ``"pattern=copy"`` or ``"pattern=fresh"`` over parameter names, first match wins; what none matches is copied,
-            except an identity table, which starts fresh.
         resume: go on with an interrupted transfer in ``out``.
         console: where tables and progress go; standard error when None.
 
@@ -47,17 +43,16 @@ def transfer(
     """
     dataset = data if isinstance(data, Dataset) else Dataset.open(data)
     folder = Path(out) if out is not None else None
-    record = record_of("transfer", [dataset], settings, source=str(Path(run).resolve()), rules=rules)
+    record = record_of([dataset], settings, source=str(Path(run).resolve()))
     if resume:
         require_same(folder, record)
     elif folder:
         require_empty(folder)
     source = TransRec.load(run)
     model = source.fresh_for(dataset.catalog, seed=settings.training.seed)
-    given = [SourceRule.parse(rule) for rule in rules]
+    given = [SourceRule.parse(rule) for rule in settings.rules]
     usual = [SourceRule.parse(r) for r in DEFAULT_RULES if "identity" in model.items.encoders]
     sources = copy_parameters(model, source.state_dict(), [*given, *usual])
-    result = fit(
-        model, [dataset], settings, sources=sources, folder=folder, record=record, resume=resume, console=console
-    )
+    made = NewRun(sources, record, folder, resume)
+    result = fit(model, [dataset], settings, made, console=console)
     return model, result

@@ -82,7 +82,8 @@ class CatalogIndex:
     @torch.no_grad()
     def scores(self, users_BD: Tensor) -> Tensor:
         """Scores of every item for every user, (B, V) float32, in one block: the caller chooses B."""
-        return self.scorer(users_BD, self.vectors_VD).float()
+        scores_BV: Tensor = self.scorer(users_BD, self.vectors_VD)
+        return scores_BV.float()
 
     def rank(self, users_BD: Tensor, targets: np.ndarray, hidden: Histories) -> np.ndarray:
         """The rank of one target for each user among all items; see :func:`~transrec.retrieval.ranking.mean_ranks`.
@@ -102,7 +103,9 @@ class CatalogIndex:
         for start, stop in self._blocks(len(targets)):
             scores_BV = self.scores(users_BD[start:stop])
             targets_B = torch.from_numpy(targets[start:stop]).to(scores_BV.device)
-            ranks[start:stop] = mean_ranks(scores_BV, targets_B, hidden_pairs(hidden.block(start, stop), scores_BV.device)).cpu()
+            ranks[start:stop] = mean_ranks(
+                scores_BV, targets_B, hidden_pairs(hidden.block(start, stop), scores_BV.device)
+            ).cpu()
         return ranks
 
     def search(self, users_BD: Tensor, k: int, hidden: Histories, allowed: np.ndarray | None = None) -> TopK:
@@ -177,9 +180,9 @@ def encode_histories(model: TransRec, index: CatalogIndex, histories: Histories)
     blocks = []
     try:
         for start in range(0, max(len(recent), 1), HISTORIES_AT_ONCE):
-            rows_BL, mask_BL = recent.block(start, min(start + HISTORIES_AT_ONCE, len(recent))).padded()
-            mask_BL = torch.from_numpy(mask_BL).to(device)
-            output = model.users(index.vectors_VD[torch.from_numpy(rows_BL).to(device)], mask_BL)
+            block = recent.block(start, min(start + HISTORIES_AT_ONCE, len(recent)))
+            rows_BL, mask_BL = (torch.from_numpy(array).to(device) for array in block.padded())
+            output = model.users(index.vectors_VD[rows_BL], mask_BL)
             blocks.append(output.last_BD if output.kind == "states" else output.vectors)
     finally:
         model.train(was_training)

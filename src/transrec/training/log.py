@@ -58,9 +58,7 @@ class TrainingLog:
         self._since = time.perf_counter()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._progress.stop()
         if self._writer:
             self._writer.close()
@@ -81,7 +79,8 @@ class TrainingLog:
         """Log the metrics of a validation and tell the person."""
         self._write("validation", step, {"epoch": round(epoch, 3), **values})
         told = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
-        self._progress.console.print(f"epoch {epoch:5.1f}  step {step:6d}  validation {told}{'  [green]best' if best else ''}")
+        mark = "  [green]best" if best else ""
+        self._progress.console.print(f"epoch {epoch:5.1f}  step {step:6d}  validation {told}{mark}", soft_wrap=True)
         self._since, self._users = time.perf_counter(), 0  # validating is not training time
 
     def _write(self, kind: str, step: int, values: Mapping[str, float]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from rich.console import Console
 from torch import nn
 
 from transrec.data.batches import Batches, SequenceBatch
@@ -66,11 +67,13 @@ class Trainer:
     Args:
         settings: see there.
         folder: the run folder, for checkpoints and logs; nothing is written when None.
+        console: where the progress line goes; standard error when None.
     """
 
-    def __init__(self, settings: TrainingSettings, folder: Path | None = None) -> None:
+    def __init__(self, settings: TrainingSettings, folder: Path | None = None, *, console: Console | None = None) -> None:
         self.settings = settings
         self.folder = folder
+        self.console = console
 
     def fit(
         self, model: TransRec, objective: Objective, batches: Batches, validate: Validate, *, resume: bool = False
@@ -104,7 +107,9 @@ class Trainer:
         best = _BestWeights(self.folder)
 
         folder = self.folder if accelerator.is_main_process else None
-        with TrainingLog(folder, total=total, start=progress.step, tensorboard=settings.tensorboard) as log:
+        with TrainingLog(
+            folder, total=total, start=progress.step, tensorboard=settings.tensorboard, console=self.console
+        ) as log:
             steps = range(progress.step, 0 if progress.done else total)
             for step, parts in zip(steps, _prefetched(batches, steps, settings.accumulate), strict=True):
                 set_rates(optimiser, rate_factor(step, total, settings.warmup))

@@ -104,7 +104,8 @@ class TransformerBlock(nn.Module):
             states_BLD = states_BLD + self._attend(self.attention_norm(states_BLD), visible_BLL)
             return states_BLD + self._feed_forward(self.feedforward_norm(states_BLD))
         states_BLD = self.attention_norm(states_BLD + self._attend(states_BLD, visible_BLL))
-        return self.feedforward_norm(states_BLD + self._feed_forward(states_BLD))
+        normed_BLD: Tensor = self.feedforward_norm(states_BLD + self._feed_forward(states_BLD))
+        return normed_BLD
 
     def _attend(self, states_BLD: Tensor, visible_BLL: Tensor) -> Tensor:
         batch, length, width = states_BLD.shape
@@ -114,10 +115,12 @@ class TransformerBlock(nn.Module):
         mixed_BHLd = F.scaled_dot_product_attention(
             query_BHLd, key_BHLd, value_BHLd, attn_mask=visible_BLL[:, None], dropout_p=share
         )
-        return self.dropout(self.output(mixed_BHLd.transpose(1, 2).reshape(batch, length, width)))
+        attended_BLD: Tensor = self.dropout(self.output(mixed_BHLd.transpose(1, 2).reshape(batch, length, width)))
+        return attended_BLD
 
     def _feed_forward(self, states_BLD: Tensor) -> Tensor:
-        return self.dropout(self.contract(F.gelu(self.expand(states_BLD))))
+        fed_BLD: Tensor = self.dropout(self.contract(F.gelu(self.expand(states_BLD))))
+        return fed_BLD
 
 
 def _initialise(module: nn.Module) -> None:

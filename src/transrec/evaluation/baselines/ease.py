@@ -14,7 +14,6 @@ from transrec.data.histories import Histories
 from transrec.data.splits import Split
 from transrec.evaluation.baselines.matrices import TIEBREAK, occurrences, training_histories
 
-
 INVERTED_DIRECTLY = 1024
 """Side up to which a matrix is inverted by the library; larger ones are split."""
 
@@ -42,7 +41,7 @@ class Ease:
         """Solve for the weights; costs the cube of the number of users or of seen items, whichever is smaller."""
         counts_V = split.train_counts(num_items)
         seen_S = np.flatnonzero(counts_V)
-        matrix = occurrences(training_histories(split), num_items, once=True)[:, seen_S]
+        matrix = occurrences(training_histories(split), num_items)[:, seen_S]
         precision_SS = _precision(matrix, ridge)
         weights_SS = precision_SS.div_(-precision_SS.diagonal().clone())
         weights_SS.fill_diagonal_(0.0)
@@ -55,7 +54,7 @@ class Ease:
 
     def scores(self, histories: Histories) -> Tensor:
         num_items = len(self.counts_V)
-        known = occurrences(histories, num_items, once=True)[:, self.seen_S]
+        known = occurrences(histories, num_items)[:, self.seen_S]
         tiebreak_V = torch.from_numpy(self.counts_V * (TIEBREAK / self.counts_V.max())).float()
         scores_BV = torch.zeros(len(histories), num_items)
         scores_BV.index_copy_(1, torch.from_numpy(self.seen_S), torch.from_numpy(known @ self.weights_SS.numpy()))

@@ -39,7 +39,7 @@ class ItemKnn:
     @classmethod
     def fit(cls, split: Split, num_items: int, *, neighbours: int = 100, shrinkage: float = 10.0) -> ItemKnn:
         """Count shared users in training and keep each item's nearest neighbours."""
-        matrix = occurrences(training_histories(split), num_items, once=True)
+        matrix = occurrences(training_histories(split), num_items)
         users_V = np.asarray(matrix.sum(axis=0))
         by_item = matrix.T.tocsr()
         blocks = []
@@ -58,7 +58,7 @@ class ItemKnn:
 
     def sparse_scores(self, histories: Histories) -> sp.csr_array:
         """The summed similarities, (B, V)."""
-        return occurrences(histories, self.similarity.shape[0], once=True) @ self.similarity
+        return occurrences(histories, self.similarity.shape[0]) @ self.similarity
 
     def scores(self, histories: Histories) -> Tensor:
         return as_scores(self.sparse_scores(histories), self.counts_V)

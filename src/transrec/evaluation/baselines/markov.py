@@ -26,7 +26,9 @@ class Markov:
         counts_V: training events of each item.
         window: how far a follower may be behind, in events.
         power: of the follower's popularity.
-        voters: how many of the last items vote, each with the same weight.
+        voters: how many of the last items vote.
+        fade: how fast distance counts less: a follower at distance d counts d to the power of minus ``fade``, and so does
+            the vote of the d-th last item. 0 counts all alike.
     """
 
     follows: sp.csr_array
@@ -34,21 +36,34 @@ class Markov:
     window: int
     power: float
     voters: int
+    fade: float
 
     @classmethod
-    def fit(cls, split: Split, num_items: int, *, window: int = 1, power: float = 0.0, voters: int = 1) -> Markov:
+    def fit(
+        cls,
+        split: Split,
+        num_items: int,
+        *,
+        window: int = 1,
+        power: float = 0.0,
+        voters: int = 1,
+        fade: float = 0.0,
+    ) -> Markov:
         """Count the followers in training."""
-        follows = count_followers(training_histories(split), num_items, window)
-        return cls(follows, split.train_counts(num_items), window, power, voters)
+        follows = count_followers(training_histories(split), num_items, window=window, fade=fade)
+        return cls(follows, split.train_counts(num_items), window, power, voters, fade)
 
     @property
     def settings(self) -> Mapping[str, float]:
         """What tuning chose."""
-        return {"window": self.window, "power": self.power, "voters": self.voters}
+        return {"window": self.window, "power": self.power, "voters": self.voters, "fade": self.fade}
 
     def sparse_scores(self, histories: Histories) -> sp.csr_array:
         """The votes, (B, V)."""
-        votes = occurrences(histories.last(self.voters), len(self.counts_V), once=False) @ self.follows
+        recent = histories.last(self.voters)
+        distances = recent.offsets[1:][recent.owners] - np.arange(len(recent.rows))
+        voters = occurrences(recent, len(self.counts_V), weights=distances.astype(np.float64) ** -self.fade)
+        votes = voters @ self.follows
         scale_V = np.maximum(self.counts_V, 1).astype(np.float64) ** -self.power
         votes.data = votes.data * scale_V[votes.indices].astype(np.float32)
         return votes
@@ -57,13 +72,20 @@ class Markov:
         return as_scores(self.sparse_scores(histories), self.counts_V)
 
 
-def count_followers(histories: Histories, num_items: int, window: int) -> sp.csr_array:
-    """How often each item (column) came at most ``window`` events after each (row) in one history, (V, V) float32."""
+def count_followers(histories: Histories, num_items: int, *, window: int, fade: float) -> sp.csr_array:
+    """How often each item (column) came at most ``window`` events after each (row) in one history, (V, V) float32.
+
+    Args:
+        histories: to count in.
+        num_items: V.
+        window: the largest distance.
+        fade: what follows at distance d counts d to the power of minus this.
+    """
     owners = histories.owners
     total = sp.csr_array((num_items, num_items), dtype=np.float32)
     for distance in range(1, window + 1):
         together = owners[:-distance] == owners[distance:]
         pairs = (histories.rows[:-distance][together], histories.rows[distance:][together])
-        ones = np.ones(len(pairs[0]), dtype=np.float32)
-        total = total + sp.coo_array((ones, pairs), shape=total.shape).tocsr()
+        weights = np.full(len(pairs[0]), distance**-fade, dtype=np.float32)
+        total = total + sp.coo_array((weights, pairs), shape=total.shape).tocsr()
     return total

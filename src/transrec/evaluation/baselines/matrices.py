@@ -25,18 +25,19 @@ def training_histories(split: Split) -> Histories:
     return Histories(split.train_rows(), offsets)
 
 
-def occurrences(histories: Histories, num_items: int, *, once: bool) -> sp.csr_array:
-    """How often each item occurs in each history, float32 of shape (B, V).
+def occurrences(histories: Histories, num_items: int, *, weights: np.ndarray | None = None) -> sp.csr_array:
+    """Which items are in each history, float32 of shape (B, V).
 
     Args:
         histories: of B users.
         num_items: V.
-        once: count an item once however often it occurs.
+        weights: what each event counts, added up where an item repeats; when None every item of a history counts 1.
     """
-    ones = np.ones(len(histories.rows), dtype=np.float32)
+    values = np.ones(len(histories.rows)) if weights is None else weights
+    coordinates = (histories.owners, histories.rows)
     # coordinates that repeat are added up
-    matrix = sp.coo_array((ones, (histories.owners, histories.rows)), shape=(len(histories), num_items)).tocsr()
-    if once:
+    matrix = sp.coo_array((values.astype(np.float32), coordinates), shape=(len(histories), num_items)).tocsr()
+    if weights is None:
         matrix.data[:] = 1.0
     return matrix
 
@@ -54,9 +55,7 @@ def as_scores(sparse: sp.csr_array, tiebreak_V: np.ndarray) -> Tensor:
     return torch.from_numpy(dense_BV)
 
 
-def sparse_mean_ranks(
-    scores: sp.csr_array, targets_B: np.ndarray, hidden: Histories, tiebreak_V: np.ndarray
-) -> np.ndarray:
+def sparse_mean_ranks(scores: sp.csr_array, targets_B: np.ndarray, hidden: Histories, tiebreak_V: np.ndarray) -> np.ndarray:
     """The mean ranks of :func:`as_scores`, without storing the zeros.
 
     This makes it cheap to try a hundred settings of a sparse baseline.

@@ -5,6 +5,7 @@ Axes: B histories, V items in the catalog.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -21,7 +22,7 @@ from transrec.evaluation.baselines.markov import Markov, count_followers
 from transrec.evaluation.baselines.matrices import sparse_mean_ranks, training_histories
 from transrec.evaluation.baselines.popularity import Popularity
 from transrec.evaluation.metrics import ndcg
-from transrec.evaluation.protocol import Ranker, rank_targets, sampled
+from transrec.evaluation.ranks import Ranker, rank_targets, sampled
 
 BaselineName = Literal["popularity", "markov", "ease", "knn"]
 
@@ -34,10 +35,11 @@ TUNING_TARGETS = 10_000
 SPARSE_BLOCK = 1024
 """Histories that a sparse baseline scores at a time while it is tuned."""
 
-WINDOWS = (1, 2, 3, 5, 7, 10)
-POWERS = (0.0, 0.25, 0.5, 0.75, 1.0)
-VOTERS = (1, 2, 3, 4, 5)
-RIDGES = (1.0, 5.0, 20.0, 100.0, 400.0, 1500.0, 5000.0)
+WINDOWS = (1, 2, 3, 5, 10)
+POWERS = (0.0, 0.1, 0.25, 0.5, 1.0)
+VOTERS = (1, 2, 3, 5)
+FADES = (0.0, 1.0)
+RIDGES = (4.0, 20.0, 100.0, 500.0, 2500.0)
 NEIGHBOURS = (20, 100, 500)
 SHRINKAGES = (0.0, 10.0, 50.0)
 
@@ -111,17 +113,16 @@ def _markov(split: Split, num_items: int, targets: Targets) -> TunedBaseline:
     histories = training_histories(split)
 
     def candidates() -> Iterator[Markov]:
-        for window in WINDOWS:
-            follows = count_followers(histories, num_items, window)
-            for power in POWERS:
-                for voters in VOTERS:
-                    yield Markov(follows, counts_V, window, power, voters)
+        for window, fade in itertools.product(WINDOWS, FADES):
+            follows = count_followers(histories, num_items, window=window, fade=fade)
+            for power, voters in itertools.product(POWERS, VOTERS):
+                yield Markov(follows, counts_V, window, power, voters, fade)
 
     return _best_sparse("Markov chain", candidates(), split, targets)
 
 
 def _knn(split: Split, num_items: int, targets: Targets) -> TunedBaseline:
-    grid = ((neighbours, shrinkage) for shrinkage in SHRINKAGES for neighbours in NEIGHBOURS)
+    grid = itertools.product(NEIGHBOURS, SHRINKAGES)
     candidates = (ItemKnn.fit(split, num_items, neighbours=n, shrinkage=s) for n, s in grid)
     return _best_sparse("item-kNN", candidates, split, targets)
 

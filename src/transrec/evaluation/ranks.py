@@ -1,0 +1,144 @@
+"""Rankers, and the rank that each gives to every target among the whole catalog.
+
+Axes: B histories in a block, V items in the catalog, E targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor
+
+from transrec.data.histories import Histories
+from transrec.data.splits import Split, Targets
+from transrec.errors import EvaluationError
+from transrec.evaluation.metrics import metric_columns
+from transrec.model import TransRec
+from transrec.retrieval.index import CatalogIndex, encode_histories, hidden_pairs, users_at_once
+from transrec.retrieval.ranking import mean_ranks
+
+
+class Ranker(Protocol):
+    """Anything that scores the catalog for histories: a trained model, a baseline, a program of your own."""
+
+    def scores(self, histories: Histories) -> Tensor:
+        """Scores of every catalog row for every history, (B, V) float32; higher is better."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelRanker:
+    """A trained model over an encoded catalog, as it is served.
+
+    Attributes:
+        model: the model.
+        index: the catalog under it.
+    """
+
+    model: TransRec
+    index: CatalogIndex
+
+    def scores(self, histories: Histories) -> Tensor:
+        return self.index.scores(encode_histories(self.model, self.index, histories))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RankedTargets:
+    """The rank of each target, from which every metric follows.
+
+    Attributes:
+        users: ids of the users, (E,).
+        rows: catalog rows of the targets, int64 of shape (E,).
+        ranks: from 1, float64 of shape (E,).
+        history_lengths: the number of events before each target, int64 of shape (E,).
+        num_items: how many items the catalog has.
+    """
+
+    users: pl.Series
+    rows: np.ndarray
+    ranks: np.ndarray
+    history_lengths: np.ndarray
+    num_items: int
+
+    def __len__(self) -> int:
+        return len(self.ranks)
+
+    def save(self, path: str | Path) -> None:
+        """Write one Parquet file with the columns user, row, rank and history_length, for later paired comparisons."""
+        columns = {"user": self.users, "row": self.rows, "rank": self.ranks, "history_length": self.history_lengths}
+        pl.DataFrame(columns).write_parquet(path)
+
+
+def rank_targets(ranker: Ranker, split: Split, targets: Targets, *, block: int | None = None) -> RankedTargets:
+    """Rank each target among all items of the catalog, from everything that its user did before it.
+
+    Args:
+        ranker: gives the scores.
+        split: holds the events.
+        targets: which of them to predict.
+        block: histories scored at a time; by default as many as keep memory flat.
+
+    Raises:
+        EvaluationError: there are no targets, a score is not finite, or the ranker scores too few items.
+    """
+    if not len(targets):
+        raise EvaluationError("there are no targets to rank", remedy="use another split, or longer histories")
+    histories = Histories.before(split.interactions, targets)
+    rows = split.interactions.rows[targets.positions]
+    ranks = np.empty(len(targets), dtype=np.float64)
+    # how large the catalog is shows in the first scores only, so the first block is a small one
+    start, num_items, step = 0, 0, min(block or 16, len(targets))
+    while start < len(targets):
+        stop = min(start + step, len(targets))
+        ranks[start:stop], num_items = _rank_block(ranker, histories.block(start, stop), rows[start:stop])
+        start, step = stop, block or users_at_once(num_items)
+    return RankedTargets(
+        users=split.interactions.users.gather(targets.users),
+        rows=rows,
+        ranks=ranks,
+        history_lengths=histories.lengths,
+        num_items=num_items,
+    )
+
+
+def _rank_block(ranker: Ranker, histories: Histories, rows: np.ndarray) -> tuple[np.ndarray, int]:
+    scores_BV = ranker.scores(histories)
+    num_items = scores_BV.shape[1]
+    largest = int(max(rows.max(), histories.rows.max(initial=0)))
+    if largest >= num_items:
+        raise EvaluationError(
+            f"the ranker scores {num_items:,} items, but the events reach catalog row {largest:,}",
+            remedy="fit the baseline, or encode the index, on the catalog that these events belong to",
+        )
+    targets_B = torch.from_numpy(rows).to(scores_BV.device)
+    return mean_ranks(scores_BV, targets_B, hidden_pairs(histories, scores_BV.device)).cpu().numpy(), num_items
+
+
+def sampled(targets: Targets, limit: int | None, generator: np.random.Generator) -> Targets:
+    """At most ``limit`` of the targets, drawn without replacement, in their order; all of them when it is None."""
+    if limit is None or len(targets) <= limit:
+        return targets
+    chosen = np.sort(generator.choice(len(targets), size=limit, replace=False))
+    return Targets(targets.users[chosen], targets.positions[chosen])
+
+
+def validation_metrics(
+    ranker: Ranker, split: Split, *, limit: int | None = None, seed: int = 0, cutoffs: Sequence[int] = (10,)
+) -> dict[str, float]:
+    """Mean metrics on the validation targets; what training stops by and baselines are tuned on.
+
+    Args:
+        ranker: gives the scores.
+        split: its validation targets are ranked, its test targets are not touched.
+        limit: rank a sample of this many; the same one for the same seed, so that epochs can be compared.
+        seed: of the sample.
+        cutoffs: the values of k.
+    """
+    targets = sampled(split.validation, limit, np.random.default_rng(seed))
+    ranked = rank_targets(ranker, split, targets)
+    return {name: float(values.mean()) for name, values in metric_columns(ranked.ranks, cutoffs).items()}

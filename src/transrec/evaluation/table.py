@@ -1,0 +1,115 @@
+"""Results in front of people and programs: one table of rankers, one of slices, and a JSON document."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from transrec.evaluation.protocol import Evaluation, EvaluationSettings, compare
+
+FORMAT = 1
+
+
+def shown_metrics(settings: EvaluationSettings) -> tuple[str, ...]:
+    """The metrics that tables show: HR and NDCG at 10 and HR at the largest cutoff, or the nearest that there are."""
+    near = min(settings.cutoffs, key=lambda k: abs(k - 10))
+    far = max(settings.cutoffs)
+    return (f"HR@{near}", f"NDCG@{near}", *([f"HR@{far}"] if far != near else []))
+
+
+def result_table(found: Sequence[Evaluation], *, title: str) -> Table:
+    """One row a ranker, with intervals; the title says how it was measured, the caption how sure the gain is.
+
+    Args:
+        found: measured on the same targets.
+        title: what the targets are from, for example the name of the dataset.
+    """
+    first = found[0]
+    choices, settings = first.choices, first.settings
+    skipped = "".join(f"; {count:,} users left out: {reason}" for reason, count in choices.skipped.items() if count)
+    lines = [
+        f"{title}: {first.overall.targets:,} targets, ranked among {choices.candidates}",
+        f"split: {choices.split}{skipped}",
+        f"masked: {choices.masked}; {settings.confidence:.0%} intervals over users",
+    ]
+    table = Table(title="\n".join(lines), title_justify="left", caption=_gains(found), caption_justify="left")
+    table.add_column("ranker")
+    metrics = shown_metrics(settings)
+    for name in metrics:
+        table.add_column(name, justify="right")
+    for result in found:
+        table.add_row(_named(result), *(Text(str(result.overall.metrics[name])) for name in metrics))
+    return table
+
+
+def slice_table(found: Sequence[Evaluation]) -> Table:
+    """One row a slice, one column a ranker, the first of the shown metrics.
+
+    Args:
+        found: measured on the same targets.
+    """
+    first = found[0]
+    name = shown_metrics(first.settings)[0]
+    caption = f"* fewer than {first.settings.small_slice} targets: too few to lean on"
+    table = Table(title=f"{name} by kind of target", title_justify="left", caption=caption, caption_justify="left")
+    table.add_column("targets that have")
+    table.add_column("number", justify="right")
+    for result in found:
+        table.add_column(Text(result.ranker), justify="right")
+    group = None
+    for place, part in enumerate(first.slices):
+        if part.group != group:
+            group = part.group
+            table.add_section()
+            table.add_row(Text(f"{group}:", style="bold"))
+        cells = [Text(str(result.slices[place].metrics[name])) for result in found]
+        table.add_row(Text(f"  {part.label}"), f"{part.targets:,}{'*' if part.small else ''}", *cells)
+    return table
+
+
+def document(found: Sequence[Evaluation]) -> dict[str, Any]:
+    """All results as values that JSON can hold, with a format version, and the first ranker's paired gain over the others.
+
+    Args:
+        found: measured on the same targets.
+    """
+    metric = shown_metrics(found[0].settings)[1]
+    return {
+        "format": FORMAT,
+        "evaluations": [result.to_json() for result in found],
+        "paired": [
+            {
+                "first": found[0].ranker,
+                "second": other.ranker,
+                "metric": metric,
+                **asdict(compare(found[0], other, metric=metric)),
+            }
+            for other in found[1:]
+        ],
+    }
+
+
+def _named(result: Evaluation) -> Text:
+    chosen = ", ".join(f"{name} {_short(value)}" for name, value in result.ranker_settings.items())
+    return Text.assemble(result.ranker, (f" ({chosen})" if chosen else "", "dim"))
+
+
+def _short(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _gains(found: Sequence[Evaluation]) -> Text | None:
+    if len(found) == 1:
+        return None
+    metric = shown_metrics(found[0].settings)[1]
+    best = max(found[1:], key=lambda result: result.overall.metrics[metric].value)
+    difference = compare(found[0], best, metric=metric)
+    gain = difference.gain
+    return Text(
+        f"{metric} of {found[0].ranker} minus that of {best.ranker}, paired by user: "
+        f"{gain.value:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}], p = {difference.p_value:.3f}"
+    )

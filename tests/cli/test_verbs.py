@@ -1,0 +1,218 @@
+"""The verbs from the command line, on a small world, as a new user would type them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from transrec.cli import app, main
+from transrec.data.dataset import Dataset
+from transrec.data.worlds import World
+from transrec.errors import RunError, SettingsError, TransRecError
+from transrec.items.scratch import new_image_backbone, new_text_backbone
+from transrec.model import TransRec
+from transrec.runs import RunRecord
+
+
+class Ground:
+    """Two platforms of one world on disk, small backbones, a settings file, and a trained run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        world = World.make(np.random.default_rng(0), topics=4)
+        source = world.platform("source", users=60, items=60, generator=np.random.default_rng(1))
+        target = world.platform("target", users=40, items=50, generator=np.random.default_rng(2), dialect="magazine")
+        self.source = source.save(folder / "source")
+        self.target = target.save(folder / "target")
+        texts = [text for text in source.catalog.column("text").to_list() if text]
+        new_text_backbone(texts, folder / "text", width=16, layers=2, heads=2)
+        new_image_backbone(folder / "image", side=32, width=16, layers=2)
+        self.config = folder / "small.yaml"
+        self.config.write_text(
+            yaml.safe_dump(
+                {
+                    "model": {
+                        "items": {
+                            "width": 16,
+                            "text": {"backbone": str(folder / "text"), "max_length": 16},
+                            "image": {"backbone": str(folder / "image")},
+                        },
+                        "users": {"window": 8, "layers": 1, "heads": 2, "feedforward": 16},
+                    },
+                    "training": {"epochs": 1, "batch_size": 32, "device": "cpu", "tensorboard": False},
+                    "tune": "top:1",
+                }
+            )
+        )
+        self.fitting = folder / "fitting.yaml"
+        fitting = {name: value for name, value in yaml.safe_load(self.config.read_text()).items() if name != "model"}
+        self.fitting.write_text(yaml.safe_dump(fitting))
+        self.run = folder / "run"
+        run("train", folder / "source", "--out", self.run, "--config", self.config)
+
+
+def run(*words: object) -> None:
+    """Call the command line in this process; errors come through as they are raised."""
+    app([str(word) for word in words], result_action="return_value")
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
+    return Ground(tmp_path_factory.mktemp("ground"))
+
+
+def test_a_run_folder_is_complete(ground: Ground) -> None:
+    present = {path.name for path in ground.run.iterdir()}
+    assert {"settings.yaml", "model.safetensors", "encoders", "parameters.json", "metrics.jsonl", "README.md"} <= present
+    document = yaml.safe_load((ground.run / "settings.yaml").read_text())
+    assert document["format"] == 1 and document["model"]["items"]["modalities"] == ["text", "image"]
+    record = RunRecord.read(ground.run)
+    assert record.verb == "train" and record.tune == "top:1"
+    assert record.data[0].fingerprint == ground.source.fingerprint
+    parameters = json.loads((ground.run / "parameters.json").read_text())["parameters"]
+    names = [name for name, _ in TransRec.load(ground.run).named_parameters()]
+    assert [p["name"] for p in parameters] == names
+    card = (ground.run / "README.md").read_text()
+    assert "| NDCG@10 |" in card and "source" in card and "library_name: transrec" in card
+
+
+def test_flags_go_before_the_file(ground: Ground, tmp_path: Path) -> None:
+    run(
+        *("train", ground.folder / "source", "--out", tmp_path / "run", "--config", ground.config),
+        *("--training.max-steps", 1, "--tune", "frozen", "--model.users.window", 5),
+    )
+    record, model = RunRecord.read(tmp_path / "run"), TransRec.load(tmp_path / "run")
+    assert record.tune == "frozen" and record.training["max_steps"] == 1
+    assert model.window == 5 and model.items.width == 16
+
+
+def test_the_settings_of_a_run_repeat_it(ground: Ground, tmp_path: Path) -> None:
+    run("train", ground.folder / "source", "--out", tmp_path / "again", "--config", ground.run / "settings.yaml")
+    ours, theirs = TransRec.load(tmp_path / "again").state_dict(), TransRec.load(ground.run).state_dict()
+    assert all(tensor.equal(theirs[name]) for name, tensor in ours.items())
+
+
+def test_several_sources(ground: Ground, tmp_path: Path) -> None:
+    run(
+        *("train", ground.folder / "source", ground.folder / "target", "--out", tmp_path / "run"),
+        *("--config", ground.config, "--training.max-steps", 2),
+    )
+    assert [d.name for d in RunRecord.read(tmp_path / "run").data] == ["source", "target"]
+
+
+def test_transfer_copies_everything_and_notes_where_it_came_from(ground: Ground, tmp_path: Path) -> None:
+    run(
+        *("transfer", ground.run, ground.folder / "target", "--out", tmp_path / "moved", "--config", ground.fitting),
+        *("--rules", "users.*=fresh", "--tune", "frozen"),
+    )
+    record = RunRecord.read(tmp_path / "moved")
+    assert record.verb == "transfer" and Path(record.source) == ground.run.resolve()
+    assert record.rules == ("users.*=fresh",) and record.data[0].name == "target"
+    document = json.loads((tmp_path / "moved" / "parameters.json").read_text())
+    sources = {parameter["name"]: parameter["source"] for parameter in document["parameters"]}
+    assert {name.split(".")[0] for name, source in sources.items() if source == "fresh"} == {"users"}
+    assert {source for name, source in sources.items() if not name.startswith("users.")} == {"copy"}
+    ours, theirs = TransRec.load(tmp_path / "moved").state_dict(), TransRec.load(ground.run).state_dict()
+    frozen = [name for name in ours if ".backbone." in name]
+    assert frozen and all(ours[name].equal(theirs[name]) for name in frozen)
+    # the moved run stands alone: it is loaded without the run that it came from
+    assert TransRec.load(tmp_path / "moved").settings.items == TransRec.load(ground.run).settings.items
+
+
+def test_evaluate_keeps_numbers_and_notes_that_the_test_was_opened(
+    ground: Ground, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("evaluate", ground.run, "--device", "cpu", "--resamples", 100)
+    shown = capsys.readouterr().out
+    assert "popularity" in shown and "Markov" in shown and "EASE" in shown
+    document = json.loads((ground.run / "evaluation" / "source.json").read_text())
+    assert document["dataset"]["fingerprint"] == ground.source.fingerprint and len(document["test_opened"]) == 1
+    assert "leave-one-out" in json.dumps(document)
+    run("evaluate", ground.run, "--data", ground.folder / "target", "--no-baselines", "--device", "cpu", "--resamples", 100)
+    assert "zero-shot" in capsys.readouterr().out
+    assert (ground.run / "evaluation" / "target.json").exists()
+
+
+def test_recommend_prints_json_for_programs(ground: Ground, capsys: pytest.CaptureFixture[str]) -> None:
+    ids = ground.source.catalog.ids
+    run("recommend", ground.run, "--history", f"{ids[3]},nobody,{ids[7]}", "--k", 5, "--json")
+    found = json.loads(capsys.readouterr().out)
+    assert [item["id"] for item in found["items"]] == list(dict.fromkeys(item["id"] for item in found["items"]))
+    assert len(found["items"]) == 5 and not {ids[3], ids[7]} & {item["id"] for item in found["items"]}
+    assert found["unknown"] == ["nobody"] and found["used"] == [ids[3], ids[7]]
+    assert found["items"] == sorted(found["items"], key=lambda item: -item["score"])
+
+
+def test_recommend_shows_titles_to_people(ground: Ground, capsys: pytest.CaptureFixture[str]) -> None:
+    ids = ground.source.catalog.ids
+    run("recommend", ground.run, "--history", f"{ids[3]}, nobody", "--k", 2)
+    shown = capsys.readouterr().out
+    assert "not in the catalog" in shown and "'nobody'" in shown
+    assert ground.source.catalog.titles([3])[0][:20] in shown
+
+
+def test_a_run_is_never_written_over(ground: Ground) -> None:
+    with pytest.raises(RunError, match="is there already and not empty"):
+        run("train", ground.folder / "source", "--out", ground.run, "--config", ground.config)
+
+
+def test_resume_wants_the_same_settings(ground: Ground) -> None:
+    run("train", ground.folder / "source", "--out", ground.run, "--config", ground.config, "--resume")
+    with pytest.raises(RunError, match="was started with another training"):
+        run(
+            *("train", ground.folder / "source", "--out", ground.run, "--config", ground.config),
+            *("--training.learning-rate", 0.5, "--resume"),
+        )
+
+
+def test_a_changed_dataset_is_refused(ground: Ground, tmp_path: Path) -> None:
+    data = Dataset.open(ground.folder / "source")
+    copied = Dataset(data.catalog, data.interactions, "copied").save(tmp_path / "data")
+    run(
+        *("train", copied.folder, "--out", tmp_path / "run", "--config", ground.config),
+        *("--training.max-steps", 1),
+    )
+    events = data.interactions.to_frame().head(-3)
+    type(data.interactions).from_columns(events).save(tmp_path / "data" / "interactions.parquet")
+    with pytest.raises(RunError, match="has changed since this run learned from it"):
+        run("recommend", tmp_path / "run", "--history", data.catalog.ids[0])
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["train", "nowhere", "--out", "x"], "nowhere is not a dataset folder"),
+        (["recommend", "nowhere", "--history", "a"], "nowhere is not a run folder"),
+        (["evaluate", "nowhere"], "nowhere is not a run folder"),
+    ],
+)
+def test_what_is_not_there_is_said(words: list[str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TransRecError, match=told):
+        run(*words)
+
+
+def test_an_unknown_setting_in_a_file_is_said(ground: Ground, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "wrong.yaml").write_text("training:\n  epoch: 3\n")
+    with pytest.raises((SettingsError, SystemExit)) as caught:
+        run("train", ground.folder / "source", "--out", tmp_path / "run", "--config", tmp_path / "wrong.yaml")
+    shown = capsys.readouterr()
+    told = str(caught.value) + shown.err + shown.out
+    assert "epoch" in told
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_mistake_ends_in_a_message_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["transrec", "recommend", "nowhere", "--history", "a"])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    told = capsys.readouterr().err
+    assert caught.value.code == 2
+    assert "Error:" in told and "To mend it:" in told and "Traceback" not in told

@@ -1,0 +1,95 @@
+"""The recommender: lists, similar items, and items that came a second ago."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from cases import SETTINGS, platform
+
+from transrec.data.catalog import Item
+from transrec.data.histories import Histories
+from transrec.errors import DataError, UnknownItemError
+from transrec.model import TransRec
+from transrec.retrieval.index import encode_histories
+from transrec.serving.recommender import Recommender
+
+
+@pytest.fixture
+def recommender() -> Recommender:
+    dataset = platform()
+    return Recommender.of(TransRec.build(SETTINGS, [dataset.catalog], seed=1), dataset)
+
+
+def test_recommends_the_highest_scores_without_the_history(recommender: Recommender) -> None:
+    history = ["i4", "i9", "i30"]
+    found = recommender.recommend(history, k=7)
+    users = encode_histories(recommender.model, recommender.index, Histories.from_lists([[4, 9, 30]]))
+    scores = recommender.index.scores(users)[0]
+    best = [row for row in scores.argsort(descending=True).tolist() if row not in (4, 9, 30)][:7]
+    assert [item.id for item in found] == [f"i{row}" for row in best]
+    assert [item.title for item in found] == [f"thing {row}" for row in best]
+    assert [item.score for item in found] == pytest.approx(scores[best].tolist())
+    assert found.used == tuple(history) and found.unknown == ()
+
+
+def test_may_recommend_again_what_was_seen(recommender: Recommender) -> None:
+    everything = {item.id for item in recommender.recommend(["i4"], k=100, seen=True)}
+    assert everything == {f"i{n}" for n in range(50)}
+    assert {item.id for item in recommender.recommend(["i4"], k=100)} == everything - {"i4"}
+
+
+def test_only_the_newest_items_that_fit_the_window_count(recommender: Recommender) -> None:
+    long = [f"i{n}" for n in range(20)]
+    users = [
+        encode_histories(recommender.model, recommender.index, Histories.from_lists([rows]))
+        for rows in (list(range(20)), list(range(14, 20)))
+    ]
+    assert torch.equal(users[0], users[1])
+    assert not {item.id for item in recommender.recommend(long, k=50)} & set(long), "older ones are hidden all the same"
+
+
+def test_unknown_ids_are_named_and_the_rest_is_used(recommender: Recommender) -> None:
+    mixed, plain = recommender.recommend(["x", "i4", "y"]), recommender.recommend(["i4"])
+    assert mixed.unknown == ("x", "y") and mixed.used == ("i4",)
+    assert mixed.items == plain.items
+
+
+def test_bad_requests_are_said(recommender: Recommender) -> None:
+    with pytest.raises(UnknownItemError, match="none of the 2 ids"):
+        recommender.recommend(["x", "y"])
+    with pytest.raises(UnknownItemError, match="none of the 0 ids"):
+        recommender.recommend([])
+    with pytest.raises(DataError, match="k is 0"):
+        recommender.recommend(["i1"], k=0)
+    with pytest.raises(UnknownItemError, match="no item 'x' among its 50"):
+        recommender.similar("x")
+
+
+def test_similar_is_the_cosine_of_item_vectors(recommender: Recommender) -> None:
+    vectors = torch.nn.functional.normalize(recommender.index.vectors_VD, dim=1)
+    cosines = vectors @ vectors[12]
+    expected = [row for row in cosines.argsort(descending=True).tolist() if row != 12][:4]
+    found = recommender.similar("i12", k=4)
+    assert [item.id for item in found] == [f"i{row}" for row in expected]
+    assert [item.score for item in found] == pytest.approx(cosines[expected].tolist(), abs=1e-6)
+
+
+def test_a_new_item_can_be_recommended_at_once(recommender: Recommender) -> None:
+    [best] = recommender.recommend(["i4", "i5"], k=1)
+    twin = recommender.catalog.items([recommender.catalog.row(best.id)])[0]
+    recommender.add([Item(id="new", vectors=twin.vectors)])
+    after = recommender.recommend(["i4", "i5"], k=2)
+    assert {item.id for item in after} == {best.id, "new"}, "the same content has the same score"
+    assert recommender.similar("new", k=1)[0].id == best.id
+    assert recommender.recommend(["new"], k=3).used == ("new",), "and it can stand in a history"
+    assert recommender.catalog.ids[:50] == [f"i{n}" for n in range(50)], "the others keep their rows"
+
+
+def test_items_that_cannot_be_added_are_refused_whole(recommender: Recommender) -> None:
+    new = Item(id="new", vectors={"given": np.ones(8)})
+    with pytest.raises(DataError, match="in the catalog already"):
+        recommender.add([new, Item(id="i3", vectors={"given": np.ones(8)})])
+    with pytest.raises(DataError, match="nothing that this model reads, for example 'words'"):
+        recommender.add([new, Item(id="words", text="only words")])
+    assert len(recommender.catalog) == len(recommender.index) == 50
