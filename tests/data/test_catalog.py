@@ -1,4 +1,4 @@
-"""Catalogs: ids and rows, content on demand, in memory and on disk alike; and the rule of text templates."""
+"""Catalogs: ids and rows, content on demand, in memory and on disk alike."""
 
 from pathlib import Path
 
@@ -6,10 +6,8 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from transrec.data.catalog import Catalog, Item, render_text, table_of_items
+from transrec.data.catalog import Catalog, Item
 from transrec.errors import DataError, UnknownItemError
 
 ITEMS = [
@@ -74,12 +72,8 @@ def test_append_keeps_rows_and_takes_new_modalities(catalog: Catalog) -> None:
 
 
 def test_mistakes_are_told() -> None:
-    with pytest.raises(DataError, match="no content"):
-        Item("x")
     with pytest.raises(DataError, match="more than once"):
         Catalog.from_items([Item("x", text="1"), Item("x", text="2")])
-    with pytest.raises(DataError, match="shapes"):
-        table_of_items([Item("x", vectors={"v": np.zeros(2)}), Item("y", vectors={"v": np.zeros(3)})])
     with pytest.raises(DataError, match="no catalog"):
         Catalog.open("nowhere")
 
@@ -98,50 +92,3 @@ def test_from_a_frame(tmp_path: Path, kind: str) -> None:
         Catalog.from_frame(frame, text="title", image="picture", image_folder=tmp_path / "elsewhere")
     with pytest.raises(TypeError):
         Catalog.from_frame([1])  # type: ignore[arg-type]
-
-
-@given(
-    st.lists(
-        st.tuples(st.none() | st.text(max_size=3), st.none() | st.binary(max_size=3)), unique=True, min_size=2, max_size=8
-    )
-)
-def test_content_keys_differ_where_content_does(contents: list[tuple[str | None, bytes | None]]) -> None:
-    items = [Item("x", text=text, image=image) for text, image in contents if text is not None or image is not None]
-    assert len({item.content_key() for item in items}) == len(items)
-
-
-FILM = {"title": "Toy Story", "year": 1995, "plot": "A boy."}
-
-
-@pytest.mark.parametrize(
-    ("template", "missing", "expected"),
-    [
-        ("title", "", "Toy Story"),
-        ("{title}. {plot}", "", "Toy Story. A boy."),
-        ("{title}. {plot}", "plot", "Toy Story"),
-        ("{title}. {plot}", "title", "A boy."),
-        ("{title} ({year}). {plot}", "", "Toy Story (1995). A boy."),
-        ("{title} ({year}). {plot}", "year", "Toy Story. A boy."),
-        ("{title} ({year}). {plot}", "title", "(1995). A boy."),
-        ("{title} ({year})", "year", "Toy Story"),
-        ("{title} ({year})", "title", "(1995)"),
-        ("Film: {title}, from {year}!", "year", "Film: Toy Story!"),
-        ("Film: {title}, from {year}!", "title", "1995!"),
-        ("{title}. {plot}", "title plot", None),
-    ],
-)
-def test_a_literal_goes_with_its_column(template: str, missing: str, expected: str | None) -> None:
-    row = {name: None if name in missing.split() else value for name, value in FILM.items()}
-    frame = pl.DataFrame([row], schema={"title": pl.String, "year": pl.Int64, "plot": pl.String})
-    assert render_text(frame, template).to_list() == [expected]
-
-
-def test_white_space_is_nothing() -> None:
-    assert render_text(pl.DataFrame({"a": ["  "], "b": [" x "]}), "{a}, {b}").to_list() == ["x"]
-
-
-def test_a_template_without_a_known_column_is_told() -> None:
-    with pytest.raises(DataError, match="names no column"):
-        render_text(pl.DataFrame({"a": ["x"]}), "nothing")
-    with pytest.raises(DataError, match="'b'"):
-        render_text(pl.DataFrame({"a": ["x"]}), "{b}")

@@ -28,9 +28,9 @@ def test_a_guess_says_so_and_names_its_flag() -> None:
 
 
 def test_a_missing_column_names_those_that_are_there() -> None:
-    with pytest.raises(DataError, match="'a', 'b'.*--user"):
+    with pytest.raises(DataError, match=r"'a', 'b'.*--user"):
         choose("user", "who", USER, ["a", "b"], flag="--user")
-    with pytest.raises(DataError, match="no column looks like the user.*\n.*--user COLUMN"):
+    with pytest.raises(DataError, match=r"no column looks like the user.*\n.*--user COLUMN"):
         require(choose("user", None, USER, ["a", "b"], flag="--user"), ["a", "b"], where="table.csv")
 
 

@@ -48,7 +48,7 @@ def test_check_counts_without_writing(files: IngestSettings, tmp_path: Path, mon
     assert found.density == pytest.approx(3 / 6)
     assert {tally.reason.value for tally in findings.tallies()} == {"unknown item", "item without content"}
     told = " ".join(found.notes)
-    for expected in ("milliseconds", "same content", "fewer than 3 events", "share their time", "1 events stand below"):
+    for expected in ("milliseconds", "same content", "fewer than 3 events", "share their time", "1 event below"):
         assert expected in told
 
 

@@ -1,10 +1,13 @@
 """Ingest as a person meets it: files in, a folder out, everything that was wrong on record."""
 
+import http.server
 import io
 import json
 import os
 import shutil
+import threading
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import polars as pl
@@ -14,6 +17,7 @@ from PIL import Image
 from transrec.data import writing
 from transrec.data.choices import EventSettings, ItemSettings
 from transrec.data.dataset import Dataset
+from transrec.data.fetch import FetchSettings
 from transrec.data.findings import Reason
 from transrec.data.ingest import Ingested, ingest
 from transrec.data.inputs import FileSettings, IngestSettings
@@ -362,3 +366,36 @@ def test_every_kind_of_table_gives_the_same_dataset(desk: Desk, kind: str) -> No
 def test_vectors_need_a_name() -> None:
     with pytest.raises(SettingsError, match="vectors"):
         ItemSettings.from_mapping({"vectors": ["clip"]})
+
+
+class _Poster(http.server.BaseHTTPRequestHandler):
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        self.send_response(200 if self.path == "/1.png" else 404)
+        self.end_headers()
+        self.wfile.write(picture())
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_pictures_behind_addresses_are_fetched_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Poster)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        host = f"http://127.0.0.1:{server.server_address[1]}"
+        desk.write("items.csv", f"item_id,title,image\n1,One,{host}/1.png\n2,Two,{host}/2.png\n3,Three,\n")
+        for place in ("data", "again"):
+            settings = desk.settings(fetch=FetchSettings(fetch_images=True, fetch_folder=desk.folder / "kept"))
+            found = ingest(settings, desk.folder / place)
+            assert found.dataset.catalog.presence["image"].tolist() == [True, False, False]
+            assert desk.reasons(found) == [("items", 2, "picture not fetched", True)]
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    assert sorted(_Poster.asked) == ["/1.png", "/2.png", "/2.png"]

@@ -26,15 +26,20 @@ def test_a_new_folder_appears_at_the_end(tmp_path: Path) -> None:
     assert out.stat().st_mode & 0o777 == tmp_path.joinpath("deep").stat().st_mode & 0o777
 
 
+def fail_within(out: Path) -> None:
+    with whole_folder(out) as folder:
+        assert names(folder) == ["store"]
+        (folder / "dataset.json").write_text("new")
+        raise RuntimeError
+
+
 def test_an_old_folder_is_kept_when_the_work_fails(tmp_path: Path) -> None:
     out = tmp_path / "out"
     (out / "store").mkdir(parents=True)
     (out / "dataset.json").write_text("old")
     (out / "store" / "x").write_text("kept")
-    with pytest.raises(RuntimeError), whole_folder(out) as folder:
-        assert names(folder) == ["store"]
-        (folder / "dataset.json").write_text("new")
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        fail_within(out)
     assert (out / "dataset.json").read_text() == "old"
     with whole_folder(out) as folder:
         (folder / "dataset.json").write_text("new")

@@ -12,7 +12,7 @@ from transrec.evaluation.intervals import Interval, bootstrap, paired_difference
 def test_intervals_have_the_width_of_the_normal_approximation() -> None:
     generator = np.random.default_rng(0)
     values = np.column_stack([generator.random(2000) < 0.3, generator.normal(size=2000)]).astype(float)
-    hits, normal = bootstrap(values, np.arange(2000), generator, resamples=4000)
+    hits, normal = bootstrap(values, np.arange(2000), generator, resamples=20_000)
     for column, interval in zip(values.T, (hits, normal), strict=True):
         error = column.std() / math.sqrt(2000)
         assert interval.value == pytest.approx(column.mean())

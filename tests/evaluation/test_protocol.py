@@ -23,7 +23,8 @@ POPULARITY = Popularity.fit(SPLIT, 50)
 class Oracle:
     """Knows the test targets."""
 
-    settings = {"knows": "all"}
+    def __init__(self) -> None:
+        self.settings = {"knows": "all"}
 
     def scores(self, histories: Histories) -> Tensor:
         # items of a user come one after another in this world

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 
 from cases import platform
@@ -19,7 +20,7 @@ POPULARITY = evaluate(Popularity.fit(SPLIT, 50), SPLIT, DATASET.catalog, name="p
 
 
 def text_of(table: Table) -> str:
-    console = Console(width=150, record=True, quiet=False, file=open("/dev/null", "w"))
+    console = Console(width=150, record=True, file=io.StringIO())
     console.print(table)
     return console.export_text()
 
@@ -31,7 +32,7 @@ def test_the_table_shows_intervals_choices_and_gain() -> None:
         assert str(MARKOV.overall.metrics[name]) in text
     for part in ("small: 60 targets", "all 50 items", "leave-one-out", "the user's history", "95% intervals"):
         assert part in text
-    assert "Markov chain [w] (window 1, power 0.25, voters 1)" in text
+    assert "Markov chain [w] (window 1, power 0.25, voters 1, fade 0)" in text
     assert f"{compare(MARKOV, POPULARITY).gain.value:+.4f}" in text
 
 

@@ -117,7 +117,7 @@ def test_max_steps_ends_with_a_validation(tmp_path: Path, case: Case) -> None:
 
 def test_a_loss_that_is_no_number_stops_the_training(case: Case) -> None:
     with torch.no_grad():
-        case.model.items.projections["given"].weight.fill_(torch.nan)
+        case.model.items.projections["given"].linear.weight.fill_(torch.nan)
     with pytest.raises(TrainingError, match="the loss is nan at step 1"):
         fit(case, Validation([0.1] * 5))
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from transrec.recipes.demo import DemoSettings
 from transrec.recipes.demo import demo as demo_recipe
+from transrec.recipes.demo_runs import DemoSettings
 
 
 def demo(

@@ -1,12 +1,10 @@
-"""Item and Catalog: what a platform offers, as raw content, in rows that are never renumbered."""
+"""Catalog: what a platform offers, as items with raw content, in rows that are never renumbered."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,67 +13,16 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from transrec.data.frames import as_polars, render_text, require_columns
+from transrec.data.item import RESERVED, VECTOR_PREFIX
+from transrec.data.item import Item as Item
+from transrec.data.item import table_of_items as table_of_items
 from transrec.errors import DataError, UnknownItemError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-VECTOR_PREFIX = "vector_"
-RESERVED = ("id", "text", "image", "content")
 TITLE_COLUMNS = ("title", "name", "headline", "item_name", "product_name")
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One thing that can be recommended, as what it is.
-
-    Attributes:
-        id: the platform's own name for it.
-        text: its text, or None.
-        image: its picture as an encoded file (JPEG, PNG, WebP, ...), or None.
-        vectors: given feature vectors by name, each of shape (width,); may be empty.
-
-    Raises:
-        DataError: it has no content at all.
-    """
-
-    id: str
-    text: str | None = None
-    image: bytes | None = None
-    vectors: Mapping[str, np.ndarray] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        given = {name: np.asarray(vector, dtype=np.float32) for name, vector in self.vectors.items()}
-        object.__setattr__(self, "vectors", given)  # lists are welcome, too
-        if self.text is None and self.image is None and not self.vectors:
-            raise DataError(
-                f"item {self.id!r} has no content",
-                remedy="give it a text, a picture or a vector; an item without any cannot be recommended from content",
-            )
-
-    def has(self, modality: str) -> bool:
-        """Whether this item has the modality: ``"text"``, ``"image"``, or the name of a given vector."""
-        if modality == "text":
-            return self.text is not None
-        if modality == "image":
-            return self.image is not None
-        return modality in self.vectors
-
-    def content_key(self) -> bytes:
-        """16 bytes that are equal for two items with the same content, whatever their ids."""
-        digest = hashlib.blake2b(digest_size=16)
-        for name, blob in self._blobs():
-            digest.update(f"{name}:{len(blob)}:".encode())
-            digest.update(blob)
-        return digest.digest()
-
-    def _blobs(self) -> Iterator[tuple[str, bytes]]:
-        if self.text is not None:
-            yield "text", self.text.encode()
-        if self.image is not None:
-            yield "image", self.image
-        for name in sorted(self.vectors):
-            yield f"vector {name}", np.ascontiguousarray(self.vectors[name], dtype=np.float32).tobytes()
 
 
 class _Rows(Protocol):
@@ -313,43 +260,6 @@ class Catalog:
         return digest.hexdigest()
 
 
-# ---- tables -----------------------------------------------------------------------------------------------------
-
-
-def table_of_items(items: Sequence[Item], columns: Mapping[str, Sequence[Any]] | None = None) -> pa.Table:
-    """The Arrow table that a catalog stores: id, text, image, content key, vectors, presence flags, further columns.
-
-    A further column whose name is taken is kept as ``column_<name>``.
-    """
-    names = sorted({name for item in items for name in item.vectors})
-    data: dict[str, pa.Array] = {
-        "id": pa.array([item.id for item in items], pa.string()),
-        "text": pa.array([item.text for item in items], pa.large_string()),
-        "image": pa.array([item.image for item in items], pa.large_binary()),
-        "content": pa.array([item.content_key() for item in items], pa.binary(16)),
-        "has_text": pa.array([item.text is not None for item in items], pa.bool_()),
-        "has_image": pa.array([item.image is not None for item in items], pa.bool_()),
-    }
-    for name in names:
-        data[VECTOR_PREFIX + name] = _vector_column(items, name)
-        data[f"has_{VECTOR_PREFIX}{name}"] = pa.array([name in item.vectors for item in items], pa.bool_())
-    for name, values in (columns or {}).items():
-        taken = name in RESERVED or name.startswith((VECTOR_PREFIX, "has_"))
-        data[f"column_{name}" if taken else name] = pa.array(values)
-    return pa.table(data)
-
-
-def _vector_column(items: Sequence[Item], name: str) -> pa.Array:
-    widths = {item.vectors[name].shape for item in items if name in item.vectors}
-    if len(widths) != 1 or len(next(iter(widths))) != 1:
-        raise DataError(
-            f"the vectors {name!r} have the shapes {sorted(widths)}", remedy="give all of them the same one width"
-        )
-    width = next(iter(widths))[0]
-    values = [item.vectors[name].tolist() if name in item.vectors else None for item in items]
-    return pa.array(values, pa.list_(pa.float32(), width))
-
-
 def _presence_columns(schema: pa.Schema) -> list[str]:
     return [n for n in schema.names if n in ("has_text", "has_image") or n.startswith("has_" + VECTOR_PREFIX)]
 
@@ -375,72 +285,3 @@ def _read_image(value: object, folder: str | Path | None) -> bytes | None:
         return path.read_bytes()
     except OSError as error:
         raise DataError(f"the picture cannot be read: {error.strerror}", where=str(path)) from error
-
-
-def as_polars(frame: pl.DataFrame | pd.DataFrame) -> pl.DataFrame:
-    """The table as Polars, whichever of the two it came as.
-
-    Raises:
-        TypeError: it is neither.
-    """
-    if isinstance(frame, pl.DataFrame):
-        return frame
-    if type(frame).__module__.partition(".")[0] == "pandas":
-        return pl.from_pandas(frame)
-    raise TypeError(f"a Polars or pandas DataFrame is needed, not {type(frame).__name__}")
-
-
-def require_columns(frame: pl.DataFrame, wanted: Iterable[str], *, what: str) -> None:
-    """Raise a DataError that names the columns that are missing and those that are there."""
-    missing = [name for name in wanted if name not in frame.columns]
-    if missing:
-        raise DataError(
-            f"{what} has no column {', '.join(map(repr, missing))}",
-            remedy=f"its columns are {', '.join(map(repr, frame.columns))}; say which one is meant",
-        )
-
-
-def render_text(frame: pl.DataFrame, template: str) -> pl.Series:
-    """The text of every row: a column's name, or a template with columns in braces.
-
-    A literal that stands before a column goes with it, and so do closing brackets after it: where the column is empty, all
-    are left out. So with ``"{title} ({year}). {description}"`` an item with only a title reads ``"Toy Story"``, not
-    ``"Toy Story (). "``. Rows in which every column is empty give null.
-
-    Returns:
-        strings of shape (rows,), stripped, null where there is nothing.
-
-    Raises:
-        DataError: the template names a column that is not there, or no column at all.
-    """
-    if template in frame.columns:
-        template = "{" + template + "}"
-    parts = re.split(r"\{([^{}]+)\}", template)
-    literals, names = parts[0::2], parts[1::2]
-    if not names:
-        raise DataError(
-            f"the text template {template!r} names no column of the table",
-            remedy=f"write a column or a template such as '{{{frame.columns[0]}}}'; "
-            f"the columns are {', '.join(map(repr, frame.columns))}",
-        )
-    require_columns(frame, names, what="the table of items")
-    so_far = pl.lit("")
-    for place, name in enumerate(names):
-        closing, before = _closing(literals[place + 1])[0], _closing(literals[place])[1] if place else literals[0]
-        value = pl.col(name).cast(pl.String).str.strip_chars().fill_null("")
-        opening = before if place == 0 else _bracket(before)  # a separator has nothing to separate at the beginning
-        glue = pl.when(so_far == "").then(pl.lit(opening)).otherwise(pl.lit(before))
-        so_far = pl.when(value == "").then(so_far).otherwise(pl.concat_str([so_far, glue, value, pl.lit(closing)]))
-    text = pl.when(so_far == "").then(None).otherwise(pl.concat_str([so_far, pl.lit(_closing(literals[-1])[1])]))
-    return frame.select(text.str.strip_chars().alias("text"))["text"]
-
-
-def _closing(literal: str) -> tuple[str, str]:
-    """The closing brackets that a literal begins with, which belong to the column before it, and the rest."""
-    rest = literal.lstrip(")]}>\N{RIGHT DOUBLE QUOTATION MARK}")
-    return literal[: len(literal) - len(rest)], rest
-
-
-def _bracket(literal: str) -> str:
-    """The opening brackets that a literal ends with, which belong to the column after it."""
-    return literal[len(literal.rstrip("([{<\N{LEFT DOUBLE QUOTATION MARK}")) :]

@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 import polars as pl
 from pydantic import Field, StringConstraints
 
-from transrec.data.catalog import render_text
 from transrec.data.columns import IMAGE, ITEM, TIME, USER, WEIGHT, Choice, choose, choose_text, require
+from transrec.data.frames import render_text
 from transrec.data.tables import Table
 from transrec.errors import DataError
 from transrec.settings import Settings

@@ -12,10 +12,11 @@ import numpy as np
 import polars as pl
 
 from transrec.data import tables
-from transrec.data.catalog import Item, render_text
 from transrec.data.choices import ItemColumns, ItemSettings
 from transrec.data.fetch import Fetcher, is_address
 from transrec.data.findings import Findings, Place, Reason, Trouble
+from transrec.data.frames import render_text
+from transrec.data.item import Item
 from transrec.data.pictures import PictureFolder, PictureSettings, encode, own_limits
 from transrec.data.tables import LINE, ROW, Table
 from transrec.data.vectors import parse_vector

@@ -15,7 +15,7 @@ from transrec.data import tables
 from transrec.data.catalog import Catalog
 from transrec.data.content import Roll
 from transrec.data.dataset import Dataset
-from transrec.data.findings import Findings, Tally
+from transrec.data.findings import Findings, Tally, counted
 from transrec.data.ingest import read_all_events, reader_of_items
 from transrec.data.inputs import IngestSettings, Input, open_input
 from transrec.data.interactions import Interactions
@@ -23,6 +23,7 @@ from transrec.data.ordering import Filter
 from transrec.data.progress import Steps
 from transrec.data.vectors import vector_widths
 
+TOP = 0.01  # the most popular items, as a share
 MANY = 0.2  # from this share on something is worth a note
 _EARLIEST, _LATEST = 3e8, 4e9  # 1979 and 2096: numbers between them are taken for seconds since 1970
 
@@ -179,7 +180,7 @@ def gini(counts: np.ndarray) -> float:
     return float((2 * np.arange(1, size + 1) - size - 1) @ ordered / (size * ordered.sum()))
 
 
-def top_share(counts: np.ndarray, share: float = 0.01) -> float:
+def top_share(counts: np.ndarray, share: float = TOP) -> float:
     """The share of the sum that the largest ``share`` of the counts has, at least one of them."""
     if not counts.sum():
         return 0.0
@@ -213,7 +214,9 @@ def _notes(found: Diagnosis) -> list[str]:
     notes = []
     short = int((found.interactions.lengths < 3).sum())
     if short:
-        notes.append(f"{short:,} users have fewer than 3 events: leave-one-out trains on them and cannot test them.")
+        notes.append(
+            f"{counted(short, 'user')} with fewer than 3 events: leave-one-out trains on them and cannot test them."
+        )
     if found.ties > MANY * events:
         notes.append(
             f"{found.ties / events:.0%} of the events share their time with another of the same user: "
@@ -221,18 +224,20 @@ def _notes(found: Diagnosis) -> list[str]:
         )
     if found.disorder:
         notes.append(
-            f"{found.disorder:,} events stand below a later one of the same user in the files; events are sorted by time."
+            f"{counted(found.disorder, 'event')} below a later one of the same user in the files; all are sorted by time."
         )
     last = float(found.interactions.times.max())
     if last > 1e11:
         unit = "milliseconds" if last < 1e14 else "microseconds" if last < 1e17 else "nanoseconds"
         notes.append(f"The times look like {unit}: the order is right, dates and spans of time will not be.")
     if found.twins:
-        notes.append(f"{found.twins:,} items have the same content as an earlier item: content cannot tell them apart.")
+        notes.append(
+            f"{counted(found.twins, 'item')} with the same content as an earlier one: content cannot tell them apart."
+        )
     if found.untouched > MANY * items:
         notes.append(
             f"{found.untouched / items:.0%} of the items have no event: they are candidates that nobody has taken yet."
         )
-    if found.top_share > MANY:
+    if found.top_share > MANY and items >= 1 / TOP:
         notes.append(f"The top 1 % of the items have {found.top_share:.0%} of the events: popularity alone will rank well.")
     return notes

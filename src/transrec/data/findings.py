@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Literal, final
 
 import polars as pl
+from rich.markup import escape
 from rich.table import Table as RichTable
 
 from transrec.errors import DataError
@@ -189,15 +190,21 @@ class Findings:
     def shown(self) -> RichTable:
         """The findings as a table for a person: reason, counts, the first place, the remedy."""
         table = RichTable(title="Findings", title_justify="left", show_lines=True)
-        for heading in ("table", "reason", "rows dropped", "kept without it", "first", "remedy"):
-            table.add_column(heading, justify="right" if heading in {"rows dropped", "kept without it"} else "left")
+        table.add_column("what")
+        table.add_column("rows dropped", justify="right")
+        table.add_column("kept without it", justify="right")
+        table.add_column("first, and what to do")
         for tally in self.tallies():
-            counts = (f"{tally.dropped:,}", f"{tally.kept:,}")
-            cells = (tally.table, tally.reason.value, *counts, tally.example, REMEDIES[tally.reason])
-            table.add_row(*(cell.replace("[", r"\[") for cell in cells))
+            advice = f"{tally.example}\n-> {REMEDIES[tally.reason]}"
+            table.add_row(f"{tally.table}:\n{tally.reason.value}", f"{tally.dropped:,}", f"{tally.kept:,}", escape(advice))
         return table
 
     def _flush(self) -> None:
         if self._rows:
             self._frames.append(pl.DataFrame(self._rows, schema=SCHEMA, orient="row"))
             self._rows = []
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, in the plural where there is not one."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

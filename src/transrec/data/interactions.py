@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from transrec.data.catalog import Catalog, as_polars, require_columns
+from transrec.data.catalog import Catalog
+from transrec.data.frames import as_polars, require_columns
 from transrec.data.times import seconds
 from transrec.errors import DataError
 

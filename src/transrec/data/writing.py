@@ -14,8 +14,8 @@ import lance
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from transrec.data.catalog import VECTOR_PREFIX, table_of_items
 from transrec.data.content import Part
+from transrec.data.item import VECTOR_PREFIX, table_of_items
 from transrec.data.tables import Table
 from transrec.errors import DataError
 
@@ -47,8 +47,9 @@ def catalog_schema(found: Sequence[Table], kept: Sequence[str], widths: Mapping[
 
 
 def _is_list_of_strings(kind: pa.DataType) -> bool:
-    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
-    return is_list and (pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type))
+    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
+        return False
+    return bool(pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type))
 
 
 @final

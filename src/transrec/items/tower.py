@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +24,7 @@ from transrec.items.features import FeatureEncoder
 from transrec.items.fusion import FusionKind, build_fusion, drop_views
 from transrec.items.identity import IdentityEncoder
 from transrec.items.image import ImageEncoder, ImageSettings
+from transrec.items.projection import Projection, ProjectionKind
 from transrec.items.text import TextEncoder, TextSettings
 from transrec.settings import Settings
 from transrec.views import ItemViews
@@ -44,12 +45,13 @@ class ItemSettings(Settings):
     image: ImageSettings = ImageSettings()
     """The image encoder."""
     standardise: bool = True
-    """Give the numbers of given vectors mean 0 and deviation 1 over the catalog."""
+    """Give the numbers that encoders and given vectors consist of mean 0 and deviation 1 over the items, once, before a first
+    training."""
     custom: dict[str, str] = Field(default={})
     """Encoders of your own: modality -> package.module:Class; takes the place of the built-in one of that modality."""
     custom_options: dict[str, dict[str, str]] = Field(default={})
     """What the from_options of an encoder of your own is given: modality -> option -> value."""
-    projection: Literal["linear", "norm"] = "linear"
+    projection: ProjectionKind = "linear"
     """From an encoder's width to the tower's: a linear map (as published), or one followed by a layer norm."""
     fusion: FusionKind = "mean"
     """From several views to one vector: mean of those present, gated sum, or concatenation and projection."""
@@ -102,10 +104,26 @@ class ItemEncoder(nn.Module):
         if part is None or not len(part.index_n):
             return torch.zeros(batch.size, self.width, device=self._like.device, dtype=self._like.dtype)
         vectors = part.content if isinstance(part.content, Tensor) else self.encoders[name](part.content)
-        projection = self.projections[name]
-        dtype = next((p.dtype for p in projection.parameters()), vectors.dtype)  # stored vectors are float32
-        projected_nD: Tensor = projection(vectors.to(dtype))
+        projected_nD: Tensor = self.projections[name](vectors)
         return projected_nD.new_zeros(batch.size, self.width).index_copy(0, part.index_n, projected_nD)
+
+    @torch.no_grad()
+    def calibrate(self, batches: Iterable[ItemBatch]) -> None:
+        """Take the mean and deviation of every encoder's vectors from these items, for :class:`Projection` to take off.
+
+        Identity tables and given vectors, which are standardised already, are left as they are.
+        """
+        self.eval()
+        found: dict[str, list[Tensor]] = {}
+        for batch in batches:
+            for name, part in batch.parts.items():
+                if isinstance(self.projections[name], Projection) and not isinstance(self.encoders[name], FeatureEncoder):
+                    made = part.content if isinstance(part.content, Tensor) else self.encoders[name](part.content)
+                    found.setdefault(name, []).append(made)
+        for name, vectors in found.items():
+            projection = self.projections[name]
+            assert isinstance(projection, Projection)
+            projection.calibrate(torch.cat(vectors))
 
     def _present(self, name: str, batch: ItemBatch) -> Tensor:
         """Which items have a modality, bool (U,)."""
@@ -240,8 +258,7 @@ def _projection(encoder: ModalityEncoder, settings: ItemSettings) -> nn.Module:
         if encoder.width != settings.width:
             raise ModelError(f"the identity table has the width {encoder.width}, the item tower {settings.width}")
         return nn.Identity()  # a table times a matrix is another table
-    linear = nn.Linear(encoder.width, settings.width)
-    return nn.Sequential(linear, nn.LayerNorm(settings.width)) if settings.projection == "norm" else linear
+    return Projection(encoder.width, settings.width, settings.projection)
 
 
 def _check_names(encoders: Mapping[str, ModalityEncoder]) -> None:

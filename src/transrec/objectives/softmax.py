@@ -77,7 +77,6 @@ class InBatchSoftmax(Objective):
             users_Q = torch.arange(len(states_QD), device=states_QD.device)
         targets_Q = batch.targets_BT[batch.target_mask_BT]
         scores_QU = model.scorer(states_QD, outputs.items.fused_UD).float()
-        logits_QU = scores_QU - self._correction_U(batch)
         own_BU = torch.zeros(len(batch.mask_BL), batch.items.size, dtype=torch.bool, device=scores_QU.device)
         own_BU[batch.own_M2[:, 0], batch.own_M2[:, 1]] = True
         hidden_QU = own_BU[users_Q]
@@ -85,10 +84,10 @@ class InBatchSoftmax(Objective):
         if self.settings.correction == "popularity" and not self.settings.shared_negatives:
             # an item that is no target here has no place in a sum that counts each target as often as it occurs
             hidden_QU = hidden_QU | (batch.counts_U == 0)
-        loss = F.cross_entropy(logits_QU.masked_fill(hidden_QU, -torch.inf), targets_Q)
-        with torch.no_grad():
-            best_Q = scores_QU.masked_fill(hidden_QU, -torch.inf).argmax(dim=1)
-            hits = (best_Q == targets_Q).float().mean()
+        # in place, for these are the largest tensors of a step
+        logits_QU = (scores_QU - self._correction_U(batch)).masked_fill_(hidden_QU, -torch.inf)
+        loss = F.cross_entropy(logits_QU, targets_Q)
+        hits = (logits_QU.detach().argmax(dim=1) == targets_Q).float().mean()
         return Loss(loss, {"softmax": loss.detach(), "batch_hit@1": hits})
 
     def _correction_U(self, batch: SequenceBatch) -> Tensor:

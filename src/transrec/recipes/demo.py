@@ -5,122 +5,23 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import Field
 from rich.console import Console
 
 from transrec.data.dataset import Dataset
-from transrec.data.splits import leave_one_out
-from transrec.data.store import ContentStore
 from transrec.data.worlds import source_and_targets
 from transrec.errors import RunError
-from transrec.evaluation.baselines.popularity import Popularity
-from transrec.evaluation.protocol import Evaluation
-from transrec.evaluation.protocol import evaluate as measure
-from transrec.evaluation.ranks import ModelRanker, Ranker
-from transrec.items.image import ImageSettings
 from transrec.items.scratch import new_image_backbone, new_text_backbone
-from transrec.items.text import TextSettings
-from transrec.items.tower import AUTO, ItemSettings
-from transrec.model import ModelSettings, TransRec
 from transrec.recipes.demo_figure import save_bars, save_items
-from transrec.recipes.demo_report import (
-    IDENTITY,
-    METHODS,
-    POPULARITY,
-    SCRATCH,
-    TRANSFERRED,
-    ZERO_SHOT,
-    DemoResult,
-    comparison_table,
-    verdicts,
-)
-from transrec.recipes.fitting import TrainSettings, TransferSettings
+from transrec.recipes.demo_report import METRIC, DemoResult, comparison_table, how_measured, verdicts
+from transrec.recipes.demo_runs import DemoRuns, DemoSettings
 from transrec.recipes.recommend import recommend
-from transrec.recipes.train import train
-from transrec.recipes.transfer import transfer
-from transrec.retrieval.index import CatalogIndex
-from transrec.settings import Settings
-from transrec.training.settings import TrainingSettings
-from transrec.users.transformer import UserSettings
 
 WRITTEN = ("data", "backbones", "runs", "demo.json", "demo.png", "items.png")
 """Everything that the demo puts into its folder."""
-
-
-def _training(epochs: int, rate: float, **others: int) -> TrainingSettings:
-    # untrained encoders learn as fast as everything else
-    return TrainingSettings(epochs=epochs, learning_rate=rate, encoder_learning_rate=rate, tensorboard=False, **others)
-
-
-class DemoSettings(Settings):
-    """How long the demo learns; rates and epochs were chosen on the validation events of other worlds than seed 0's."""
-
-    scale: float = Field(default=1.0, gt=0)
-    """Multiplies the 3,000 users of the source."""
-    source: TrainingSettings = _training(14, 3e-3, patience=14)
-    """Pre-training on the source."""
-    scratch: TrainingSettings = _training(30, 3e-3)
-    """TransRec from scratch on a target."""
-    identity: TrainingSettings = _training(30, 3e-3)
-    """The ID-based recommender from scratch on a target."""
-    transferred: TrainingSettings = _training(15, 1e-3)
-    """TransRec on a target, starting from the source's run."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Demo:
-    """The folder, what is said where, and what has been measured so far."""
-
-    out: Path
-    settings: DemoSettings
-    seed: int
-    console: Console
-    validation: dict[str, float] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Say what is being done, and how long it took."""
-        self.console.print(f"[bold]{name}[/bold] ...", highlight=False)
-        began = time.perf_counter()
-        yield
-        self.seconds[name] = time.perf_counter() - began
-        self.console.print(f"  done in {self.seconds[name]:.0f} s", highlight=False)
-
-    def run(self, name: str) -> Path:
-        """Where a run is."""
-        return self.out / "runs" / name
-
-    def model(self, *modalities: str) -> ModelSettings:
-        """The same small model for everything; with ``identity`` it is the ID-based recommender."""
-        return ModelSettings(
-            items=ItemSettings(
-                width=64,
-                projection="norm",
-                modalities=modalities or AUTO,
-                text=TextSettings(backbone=str(self.out / "backbones" / "text"), max_length=40),
-                image=ImageSettings(backbone=str(self.out / "backbones" / "image")),
-            ),
-            users=UserSettings(window=20, layers=2, heads=4, feedforward=128),
-        )
-
-    def fitted(self, name: str, data: Dataset, training: TrainingSettings, *modalities: str, of: str = "") -> TransRec:
-        """Train from scratch, or transfer the run ``of``, into a run folder of this name."""
-        training = training.model_copy(update={"seed": self.seed})
-        told = self.console if name == "source" else Console(quiet=True)
-        if of:
-            settings = TransferSettings(training=training, tune="full")
-            model, fit = transfer(self.run(of), data, settings, self.run(name), console=told)
-        else:
-            given = TrainSettings(training=training, tune="full", model=self.model(*modalities))
-            model, fit = train([data], given, self.run(name), console=told)
-        self.validation[name] = fit.best
-        return model
 
 
 def demo(
@@ -143,24 +44,32 @@ def demo(
     Raises:
         RunError: ``out`` is not empty; or it is to be overwritten, but no demo made it.
     """
-    this = _Demo(Path(out), settings or DemoSettings(), seed, console or Console())
-    _make_room(this.out, overwrite=overwrite)
-    with this.stage("drawing a source and four target platforms"):
-        source, targets = _platforms(this)
-    with this.stage(f"pre-training on the source ({len(source.interactions.users):,} users, {len(source.catalog):,} items)"):
-        pretrained = this.fitted("source", source, this.settings.source)
+    out, told = Path(out), console or Console(highlight=False)
+    _make_room(out, overwrite=overwrite)
+    seconds: dict[str, float] = {}
+    runs = DemoRuns(out, settings or DemoSettings(), seed)
+    with _stage("Drawing a source and four target platforms", seconds, told):
+        source, targets = _platforms(out, scale=runs.settings.scale, seed=seed)
+        told.print(f"  what their items look like: {out}/items.png", soft_wrap=True)
+    size = f"{len(source.interactions.users):,} users, {len(source.catalog):,} items"
+    with _stage(f"Pre-training on the source ({size})", seconds, told):
+        pretrained = runs.pretrained(source, told)
     evaluations = {}
     for name, target in targets.items():
-        with this.stage(f"{name}: ID-based, from scratch, and transferred"):
-            evaluations[name] = _compared(this, pretrained, name, target)
-    result = DemoResult(evaluations, this.validation, this.seconds)
-    _report(this, result, targets)
+        with _stage(f"Platform {name!r}: ID-based and TransRec from scratch, zero-shot, transferred", seconds, told):
+            evaluations[name] = runs.compared(pretrained, name, target)
+    result = DemoResult(evaluations, runs.validation, seconds)
+    numbers = {"seed": seed, "settings": runs.settings.model_dump(mode="json"), **result.to_json()}
+    (out / "demo.json").write_text(json.dumps(numbers, indent=2) + "\n")
+    save_bars(evaluations, out / "demo.png", metric=METRIC)
+    _tell(result, out, told)
+    _use(out, targets["mixed"], told)
     return result
 
 
 def _make_room(out: Path, *, overwrite: bool) -> None:
     if out.exists() and not out.is_dir():
-        raise RunError(f"{out} is a file", remedy="give another --out")
+        raise RunError(f"{out} is a file, and the demo needs a folder", remedy="give another --out")
     if out.exists() and any(out.iterdir()):
         if not overwrite:
             raise RunError(f"{out} is there already and not empty", remedy="give another --out, or add --overwrite")
@@ -169,62 +78,59 @@ def _make_room(out: Path, *, overwrite: bool) -> None:
         for name in WRITTEN:
             shutil.rmtree(out / name) if (out / name).is_dir() else (out / name).unlink(missing_ok=True)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "demo.json").write_text('{"unfinished": true}\n')  # also an interrupted demo can be overwritten
+    # written first, so that a demo that was interrupted can be overwritten too
+    (out / "demo.json").write_text('{"unfinished": true}\n')
 
 
-def _platforms(this: _Demo) -> tuple[Dataset, Mapping[str, Dataset]]:
-    """Draw and save the world's platforms, a picture of their items, and untrained encoders."""
-    drawn = source_and_targets(this.seed, scale=this.settings.scale)
-    source = drawn.source.save(this.out / "data" / "source")
-    targets = {name: target.save(this.out / "data" / name) for name, target in drawn.targets.items()}
-    save_items({"source": source, "elsewhere": targets["elsewhere"]}, this.out / "items.png")
+@contextmanager
+def _stage(name: str, seconds: dict[str, float], console: Console) -> Iterator[None]:
+    """Say what is being done and how long it took."""
+    console.print(f"[bold]{name}[/bold]")
+    began = time.perf_counter()
+    yield
+    seconds[name] = time.perf_counter() - began
+    console.print(f"  done in {seconds[name]:.0f} s")
+
+
+def _platforms(out: Path, *, scale: float, seed: int) -> tuple[Dataset, Mapping[str, Dataset]]:
+    """Draw and save the platforms, a picture of their items, and untrained encoders."""
+    drawn = source_and_targets(seed, scale=scale)
+    source = drawn.source.save(out / "data" / "source")
+    targets = {name: target.save(out / "data" / name) for name, target in drawn.targets.items()}
+    save_items({"source": source, "elsewhere": targets["elsewhere"]}, out / "items.png")
     texts = [text for text in source.catalog.column("text").to_list() if text]
-    new_text_backbone(texts, this.out / "backbones" / "text", layers=1, seed=this.seed)
-    new_image_backbone(this.out / "backbones" / "image", kind="vit", layers=1, seed=this.seed)
+    new_text_backbone(texts, out / "backbones" / "text", layers=1, seed=seed)
+    new_image_backbone(out / "backbones" / "image", kind="vit", layers=1, seed=seed)
     return source, targets
 
 
-def _compared(this: _Demo, pretrained: TransRec, name: str, target: Dataset) -> dict[str, Evaluation]:
-    """Every method on one target, measured on its test events."""
-    split = leave_one_out(target.interactions)
-    choices = this.settings
-    models = {
-        IDENTITY: this.fitted(f"{name}-identity", target, choices.identity, "identity"),
-        SCRATCH: this.fitted(f"{name}-scratch", target, choices.scratch),
-        ZERO_SHOT: pretrained,
-        TRANSFERRED: this.fitted(f"{name}-transferred", target, choices.transferred, of="source"),
-    }
-    rankers: dict[str, Ranker] = {POPULARITY: Popularity.fit(split, len(target.catalog))}
-    for method, model in models.items():
-        store = ContentStore.prepare(target.catalog, model.items.preparers(), target.store_folder)
-        rankers[method] = ModelRanker(model, CatalogIndex.encode(model, store))
-    return {method: measure(rankers[method], split, target.catalog, name=method) for method in METHODS}
-
-
-def _report(this: _Demo, result: DemoResult, targets: Mapping[str, Dataset]) -> None:
-    console, out = this.console, this.out
-    numbers = {"seed": this.seed, "settings": this.settings.model_dump(mode="json"), **result.to_json()}
-    (out / "demo.json").write_text(json.dumps(numbers, indent=2) + "\n")
-    save_bars(result.evaluations, out / "demo.png", metric="HR@10")
+def _tell(result: DemoResult, out: Path, console: Console) -> None:
+    """The table, a sentence a target, and where everything is."""
     console.print()
+    for line in how_measured(result):
+        console.print(line, soft_wrap=True)
     console.print(comparison_table(result))
     for sentence in verdicts(result):
-        console.print(f"- {sentence}", markup=False, highlight=False)
-    shown = targets["mixed"]
-    history = [shown.catalog.ids[row] for row in shown.interactions.history(0)]
-    console.print("\n[bold]A user of the platform 'mixed', and what the transferred model recommends[/bold]")
-    recommend(this.run("mixed-transferred"), ",".join(history), k=5, console=console)
-    minutes = sum(this.seconds.values()) / 60
+        console.print(f"- {sentence}", markup=False, soft_wrap=True)
+    minutes = sum(result.seconds.values()) / 60
     console.print(
-        f"\nThat took {minutes:.1f} minutes. Written: {out}/demo.png, {out}/items.png, {out}/demo.json", highlight=False
+        f"\n{minutes:.1f} minutes; the figure is {out}/demo.png, all numbers are in {out}/demo.json", soft_wrap=True
     )
+
+
+def _use(out: Path, dataset: Dataset, console: Console) -> None:
+    """Recommend for one user, and say what to try next."""
+    history = [dataset.catalog.ids[row] for row in dataset.interactions.history(0)]
+    run = out / "runs" / "mixed-transferred"
+    console.print("\n[bold]The first user of the platform 'mixed', and what the transferred model recommends[/bold]")
+    recommend(run, ",".join(history), k=5, console=console)
     console.print("\n[bold]Next[/bold]")
-    for command in _next_commands(out, history):
-        console.print(f"  {command}", markup=False, highlight=False, soft_wrap=True)
+    for command in _commands(out, history):
+        console.print(f"  {command}", markup=False, soft_wrap=True)
 
 
-def _next_commands(out: Path, history: list[str]) -> tuple[str, ...]:
-    """Commands that work as they stand, then the same path for tables of one's own."""
+def _commands(out: Path, history: Sequence[str]) -> tuple[str, ...]:
+    """What works as it stands, then the same path for tables of one's own."""
     return (
         f"transrec recommend {out}/runs/mixed-transferred --history {','.join(history[:3])}",
         f"transrec evaluate {out}/runs/image-transferred",

@@ -77,4 +77,4 @@ def save_items(platforms: Mapping[str, Dataset], path: Path) -> None:
 
 def _picture(axes: Axes, png: bytes, title: str) -> None:
     axes.imshow(np.asarray(Image.open(io.BytesIO(png)).convert("RGB")), interpolation="nearest")
-    axes.set_title(textwrap.fill(textwrap.shorten(title, 48, placeholder=" ..."), 22), fontsize=6, color="#666666")
+    axes.set_title(textwrap.fill(textwrap.shorten(title, 42, placeholder="..."), 22), fontsize=6, color="#666666")

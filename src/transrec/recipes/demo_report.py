@@ -14,10 +14,10 @@ from transrec.evaluation.protocol import Evaluation, compare
 
 METRIC = "HR@10"
 POPULARITY = "popularity"
-IDENTITY = "ID-based, from scratch"
-SCRATCH = "TransRec, from scratch"
-ZERO_SHOT = "TransRec, zero-shot"
-TRANSFERRED = "TransRec, transferred"
+IDENTITY = "ID-based from scratch"
+SCRATCH = "TransRec from scratch"
+ZERO_SHOT = "TransRec zero-shot"
+TRANSFERRED = "TransRec transferred"
 METHODS = (POPULARITY, IDENTITY, SCRATCH, ZERO_SHOT, TRANSFERRED)
 
 
@@ -59,19 +59,23 @@ class DemoResult:
         }
 
 
-def comparison_table(result: DemoResult) -> Table:
-    """One row a method, one column a target; the title says how it was measured, the best of a target has a star."""
+def how_measured(result: DemoResult) -> Sequence[str]:
+    """The choices without which the table's numbers mean nothing."""
     first = next(iter(result.evaluations.values()))[POPULARITY]
-    lines = [
+    return (
         f"{METRIC}: the share of users whose next item is among the first ten",
         f"split: {first.choices.split}",
         f"candidates: {first.choices.candidates}; masked: {first.choices.masked}",
-        f"below each number its {first.settings.confidence:.0%} interval over users; * the best of a target",
-    ]
-    table = Table(title="\n".join(lines), title_justify="left", show_lines=True)
-    table.add_column("method", no_wrap=True)
+        f"below each number its {first.settings.confidence:.0%} interval over users; * marks the best of a target",
+    )
+
+
+def comparison_table(result: DemoResult) -> Table:
+    """One row a method, one column a target; the best of a target has a star."""
+    table = Table()
+    table.add_column("target platform\nusers", no_wrap=True)
     for target, found in result.evaluations.items():
-        table.add_column(f"{target}\n{found[POPULARITY].overall.targets:,} users", justify="right", no_wrap=True)
+        table.add_column(f"{target}\n{found[POPULARITY].overall.targets:,}", justify="right", no_wrap=True)
     for method in METHODS:
         table.add_row(method, *(_cell(found, method) for found in result.evaluations.values()))
     return table
@@ -100,5 +104,5 @@ def _cell(found: Mapping[str, Evaluation], method: str) -> Text:
     best = interval.value == max(result.overall.metrics[METRIC].value for result in found.values())
     return Text.assemble(
         (f"{interval.value:.3f}{'*' if best else ' '}", "bold" if best else ""),
-        (f"\n[{interval.low:.2f}, {interval.high:.2f}]", "dim"),
+        (f"\n{interval.low:.2f} to {interval.high:.2f} ", "dim"),
     )

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 from rich.console import Console
 
-from transrec.data.batches import MixedBatches, SequenceBatches
+from transrec.data.batches import ItemBatch, MixedBatches, SequenceBatches
 from transrec.data.dataset import Dataset
 from transrec.data.splits import Split, SplitSettings, split_of
 from transrec.data.store import ContentStore
@@ -26,6 +27,11 @@ from transrec.settings import Settings
 from transrec.training.settings import TrainingSettings
 from transrec.training.trainer import Fit, Trainer, resolve_device
 from transrec.transfer import Tuning, apply_tuning, fates
+
+
+CALIBRATION_ITEMS = 2048
+"""Items of each platform by which the encoders' vectors are standardised."""
+CALIBRATION_BATCH = 256
 
 
 class FitSettings(Settings, ABC):
@@ -131,6 +137,8 @@ def fit(
     console.print(fate_table(became))
     device = resolve_device(settings.training.device)
     platforms = [Platform.ready(d, settings.split, model, device=device, console=console) for d in datasets]
+    if settings.verb == "train" and model.settings.items.standardise and not run.resume:
+        calibrate(model, platforms, seed=settings.training.seed)
     objective = build_objective(settings.objective, model)
     size, seed = settings.training.batch_size, settings.training.seed
     each = [SequenceBatches(p.split, p.store, objective.plan, batch_size=size, seed=seed) for p in platforms]
@@ -149,6 +157,19 @@ def fit(
         model.save(run.folder)
         write_card(run.folder, run.record, became, {settings.training.metric: f"{result.best:.4f}", **asdict(result)})
     return result
+
+
+def calibrate(model: TransRec, platforms: Sequence[Platform], *, seed: int) -> None:
+    """Standardise what the encoders make, by a sample of the items of every platform."""
+    generator = np.random.default_rng(seed)
+
+    def sample() -> Iterator[ItemBatch]:
+        for platform in platforms:
+            rows = generator.permutation(len(platform.store))[:CALIBRATION_ITEMS]
+            for at in range(0, len(rows), CALIBRATION_BATCH):
+                yield platform.store.gather(np.sort(rows[at : at + CALIBRATION_BATCH]))
+
+    model.items.calibrate(sample())
 
 
 def mean_validation(model: TransRec, platforms: Sequence[Platform], *, users: int | None) -> Mapping[str, float]:

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from transrec.data import ingest as data
+from transrec.data.findings import counted
 from transrec.data.ingest import Ingested
 from transrec.data.inputs import IngestSettings, Input
 
@@ -49,16 +50,16 @@ def announce(given: Input, console: Console) -> None:
 def _told(result: Ingested) -> list[str]:
     dataset = result.dataset
     told = [
-        f"{own.removed:,} events removed by the filter: {own.name}"
+        f"{counted(own.removed, 'event')} removed by the filter: {own.name}"
         for own in (result.events.filters if result.events else [])
     ]
     if result.roll.repeated:
-        told.append(f"{result.roll.repeated:,} item rows only repeat an item with the same content")
+        told.append(f"{counted(result.roll.repeated, 'item row')} with the content that the item has already")
     if result.events and result.events.present:
-        told.append(f"{result.events.present:,} events were in the dataset already")
+        told.append(f"{counted(result.events.present, 'event')} in the dataset already")
     modalities = ", ".join(f"{number:,} with {name}" for name, number in dataset.manifest["modalities"].items())
     told.append(
-        f"{dataset.name}: {len(dataset.interactions.users):,} users, {len(dataset.catalog):,} items ({modalities}), "
-        f"{len(dataset.interactions):,} interactions -> {dataset.folder}"
+        f"{dataset.name}: {counted(len(dataset.interactions.users), 'user')}, {counted(len(dataset.catalog), 'item')} "
+        f"({modalities}), {counted(len(dataset.interactions), 'interaction')} -> {dataset.folder}"
     )
     return told

@@ -1,0 +1,141 @@
+"""Every verb on four real platforms, by the command line, as a new user would; docs/results.md holds what came out.
+
+The platforms share no user and no item: films with posters (MovieLens ratings), a week of fashion purchases with photos
+(H&M), books (goodbooks-10k) and office products (Amazon reviews). Each is a folder with ``interactions.csv``, ``items.csv``
+and perhaps ``images/`` below ``--data-root``; docs/results.md says where they come from. Their terms forbid publishing them,
+so they are not part of this repository.
+
+::
+
+    PYTHONPATH=. python experiments/real.py --data-root DATA --minilm FOLDER --squeezenet FILE --out OUT
+
+It can be interrupted: what is done is not done again, and a training resumes. ``--only films fashion`` does a part.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).parent
+CONFIG = HERE / "real.yaml"
+TUNED = HERE / "real-transfer.yaml"
+
+PLATFORMS = {
+    "films": ("movielens_posters", "{title}. {genres}. {description}", True),
+    "fashion": ("hm_week", "{title}. {attributes}. {description}", True),
+    "books": ("goodbooks", "{title}. {authors}", False),
+    "office": ("amazon_office", "{title}. {description}", False),
+}
+"""By name: the folder, the text template, and whether there are pictures."""
+
+SCRATCH = ("films", "fashion", "office", "books")
+TRANSFERS = (("films", "fashion"), ("films", "office"), ("fashion", "films"), ("films", "books"))
+
+
+def main() -> None:
+    """Do what has not been done yet, and print the table of what came out."""
+    options = _options()
+    for name in PLATFORMS:
+        _ingest(name, options)
+    for name in SCRATCH:
+        if _wanted(name, options):
+            _train(name, options)
+            _evaluate(name, name, options)
+    for source, target in TRANSFERS:
+        if _wanted(f"{source}-{target}", options):
+            _evaluate(source, target, options)
+            _transfer(source, target, options)
+            _evaluate(f"{source}-{target}", target, options)
+    print(_summary(options.out))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-root", type=Path, required=True, help="the folder with the four sets")
+    parser.add_argument("--minilm", type=Path, required=True, help="the folder of all-MiniLM-L6-v2")
+    parser.add_argument("--squeezenet", type=Path, required=True, help="SqueezeNet 1.1 weights as safetensors")
+    parser.add_argument("--out", type=Path, required=True, help="where datasets and runs go")
+    parser.add_argument("--only", nargs="*", default=[], help="runs to do, such as films or films-fashion; all by default")
+    return parser.parse_args()
+
+
+def _wanted(name: str, options: argparse.Namespace) -> bool:
+    return not options.only or name in options.only
+
+
+def _ingest(name: str, options: argparse.Namespace) -> None:
+    folder, template, pictures = PLATFORMS[name]
+    source, out = options.data_root / folder, options.out / "data" / name
+    if (out / "dataset.json").exists():
+        return
+    command = ["ingest", "--interactions", source / "interactions.csv", "--items", source / "items.csv"]
+    command += ["--text", template, "--out", out, "--picture-side", "128"]
+    _run([*command, *(["--images", source / "images"] if pictures else [])])
+
+
+def _train(name: str, options: argparse.Namespace) -> None:
+    run = options.out / "runs" / name
+    if _trained(run):
+        return
+    command = ["train", options.out / "data" / name, "--out", run, "--config", CONFIG]
+    command += ["--model.items.text.backbone", options.minilm]
+    command += ["--model.items.custom-options.image.weights", options.squeezenet]
+    if not PLATFORMS[name][2]:
+        command += ["--model.items.modalities", "text"]
+    _run([*command, *(["--resume"] if run.exists() else [])])
+
+
+def _transfer(source: str, target: str, options: argparse.Namespace) -> None:
+    run = options.out / "runs" / f"{source}-{target}"
+    if _trained(run):
+        return
+    command = ["transfer", options.out / "runs" / source, options.out / "data" / target, "--out", run, "--config", TUNED]
+    _run([*command, *(["--resume"] if run.exists() else [])])
+
+
+def _evaluate(run: str, target: str, options: argparse.Namespace) -> None:
+    folder = options.out / "runs" / run
+    if (folder / "evaluation" / f"{target}.json").exists():
+        return
+    # the simple methods are the same for every run on a platform: measured once, beside the run from scratch
+    beside = [] if run == target else ["--no-baselines"]
+    _run(["evaluate", folder, "--data", options.out / "data" / target, *beside])
+
+
+def _trained(run: Path) -> bool:
+    return (run / "README.md").exists()
+
+
+def _run(command: list[object]) -> None:
+    words = [str(word) for word in command]
+    print("$ transrec " + " ".join(words), flush=True)
+    start = time.monotonic()
+    subprocess.run([sys.executable, "-m", "transrec", *words], check=True)
+    print(f"  took {time.monotonic() - start:.0f} s", flush=True)
+
+
+def _summary(out: Path) -> str:
+    """All overall results as one Markdown table."""
+    rows = ["| platform | method | HR@10 | NDCG@10 | cold HR@10 |", "|---|---|---|---|---|"]
+    for target in PLATFORMS:
+        for path in sorted(out.glob(f"runs/*/evaluation/{target}.json")):
+            for result in json.loads(path.read_text())["evaluations"]:
+                metrics = result["overall"]["metrics"]
+                cold = next((s for s in result["slices"] if s["label"].startswith("cold")), None)
+                shown = [_interval(metrics["HR@10"]), _interval(metrics["NDCG@10"])]
+                shown.append(_interval(cold["metrics"]["HR@10"]) if cold else "")
+                rows.append(f"| {target} | {result['ranker']} | {' | '.join(shown)} |")
+    return "\n".join(rows)
+
+
+def _interval(value: dict[str, float]) -> str:
+    return f"{value['value']:.4f} [{value['low']:.4f}, {value['high']:.4f}]"
+
+
+if __name__ == "__main__":
+    main()
