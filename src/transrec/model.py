@@ -92,7 +92,7 @@ class TransRec(nn.Module):
 
     def forward(self, batch: SequenceBatch) -> Outputs:
         """Encode each distinct item once, then every history."""
-        items = self.items(batch.items)
+        items = self.items(batch.items)  # each distinct item once
         users = self.users(items.fused_UD[batch.history_BL], batch.mask_BL)
         return Outputs(items, users)
 

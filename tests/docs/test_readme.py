@@ -1,5 +1,6 @@
 """Every command and every Python block of the README and of the documentation is run, or says why not."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,11 @@ def test_replacements_name_pages_that_exist() -> None:
 
 def test_the_readme_runs_something() -> None:
     assert any(block.mark.startswith("run") for block in blocks_of((ROOT / "README.md").read_text()))
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_quotations_are_in_the_file_that_they_name(path: Path) -> None:
+    for quoted, block in re.findall(r"a quotation from (\S+) -->\n```\w+\n(.*?)```", path.read_text(), flags=re.DOTALL):
+        lines = {line.strip() for line in (ROOT / quoted).read_text().splitlines()}
+        missing = [line for line in block.splitlines() if line.strip() not in lines]
+        assert not missing, f"{name_of(path)} quotes {quoted}, which does not say {missing[0]!r}"

@@ -104,5 +104,5 @@ def _cell(found: Mapping[str, Evaluation], method: str) -> Text:
     best = interval.value == max(result.overall.metrics[METRIC].value for result in found.values())
     return Text.assemble(
         (f"{interval.value:.3f}{'*' if best else ' '}", "bold" if best else ""),
-        (f"\n{interval.low:.2f} to {interval.high:.2f} ", "dim"),
+        (f"\n{interval.low:.2f}-{interval.high:.2f} ", "dim"),
     )

@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from accelerate import PartialState
 from rich.console import Console
 
 from transrec.data.batches import ItemBatch, MixedBatches, SequenceBatches
@@ -131,18 +132,21 @@ def fit(
         run: what is being made.
         console: where tables and progress go; standard error when None.
     """
-    console = console or Console(stderr=True)
+    device = resolve_device(settings.training.device)
+    ranks = PartialState(cpu=device.type == "cpu")  # one, unless started by torchrun or accelerate launch
+    console = console if console and ranks.is_main_process else Console(stderr=True, quiet=not ranks.is_main_process)
     apply_tuning(model, Tuning.parse(settings.tune))
     became = fates(model, run.sources)
     console.print(fate_table(became))
-    device = resolve_device(settings.training.device)
     platforms = [Platform.ready(d, settings.split, model, device=device, console=console) for d in datasets]
     if settings.verb == "train" and model.settings.items.standardise and not run.resume:
         calibrate(model, platforms, seed=settings.training.seed)
     objective = build_objective(settings.objective, model)
     size, seed = settings.training.batch_size, settings.training.seed
-    each = [SequenceBatches(p.split, p.store, objective.plan, batch_size=size, seed=seed) for p in platforms]
-    if run.folder:
+    shard = (ranks.process_index, ranks.num_processes)
+    each = [SequenceBatches(p.split, p.store, objective.plan, batch_size=size, seed=seed, shard=shard) for p in platforms]
+    ranks.wait_for_everyone()
+    if run.folder and ranks.is_main_process:
         model.save(run.folder)
         run.record.write(run.folder)
         write_parameters(run.folder, became)
@@ -153,7 +157,7 @@ def fit(
     batches = each[0] if len(each) == 1 else MixedBatches(each, seed=seed)
     trainer = Trainer(settings.training, run.folder, console=console)
     result = trainer.fit(model, objective, batches, validate, resume=run.resume)
-    if run.folder:
+    if run.folder and ranks.is_main_process:
         model.save(run.folder)
         write_card(run.folder, run.record, became, {settings.training.metric: f"{result.best:.4f}", **asdict(result)})
     return result

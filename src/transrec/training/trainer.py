@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedDataParallelKwargs
 from rich.console import Console
 from torch import nn
 
@@ -132,6 +132,7 @@ class Trainer:
                             save_checkpoint(last, model, optimiser, progress)
                     if finished:
                         break
+        accelerator.wait_for_everyone()
         best.put_back(model)
         model.eval()
         assert progress.best is not None
@@ -202,6 +203,8 @@ def _accelerator(settings: TrainingSettings) -> Accelerator:
     return Accelerator(
         mixed_precision="bf16" if half else "no",
         cpu=device.type == "cpu",
+        # the part of a batch that a rank has may lack a modality, and then its encoder is not used
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
 
 
