@@ -51,8 +51,8 @@ def bare(folder: Path) -> None:
 
 def ours(folder: Path) -> None:
     """The whole of `transrec ingest`."""
-    from transrec.data.ingest import ingest
-    from transrec.data.inputs import FileSettings, IngestSettings
+    from transrec.data.ingest.ingest import ingest
+    from transrec.data.ingest.inputs import FileSettings, IngestSettings
 
     files = FileSettings(interactions=(str(folder / "interactions.csv"),), items=(str(folder / "items.csv"),))
     with tempfile.TemporaryDirectory(dir=folder) as out:

@@ -20,7 +20,9 @@ def test_one_except_is_enough() -> None:
 
 
 def test_a_missing_extra_says_how_to_install_it() -> None:
-    with pytest.raises(MissingExtraError, match=r"'no_such_library.part' is not installed; it is needed for indexes") as caught:
+    with pytest.raises(
+        MissingExtraError, match=r"'no_such_library.part' is not installed; it is needed for indexes"
+    ) as caught:
         require_extra("no_such_library.part", extra="ann", purpose="indexes")
     assert caught.value.remedy == "pip install 'transrec[ann]'"
 

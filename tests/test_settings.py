@@ -61,7 +61,9 @@ def test_updating_merges_groups_and_validates() -> None:
     assert merged({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 9}, "e": 4}) == {"a": {"b": 9, "c": 2}, "d": 3, "e": 4}
 
 
-@pytest.mark.parametrize(("text", "told"), [("a: [1", "is not YAML"), ("- a\n- b\n", "settings are a mapping, this is a list")])
+@pytest.mark.parametrize(
+    ("text", "told"), [("a: [1", "is not YAML"), ("- a\n- b\n", "settings are a mapping, this is a list")]
+)
 def test_files_that_hold_no_settings(tmp_path: Path, text: str, told: str) -> None:
     path = tmp_path / "wrong.yaml"
     path.write_text(text)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from transrec.data.catalog import Catalog as Catalog
     from transrec.data.catalog import Item as Item
     from transrec.data.dataset import Dataset as Dataset
-    from transrec.data.ingest import ingest as ingest
+    from transrec.data.ingest.ingest import ingest as ingest
     from transrec.data.interactions import Interactions as Interactions
     from transrec.data.splits import by_time as by_time
     from transrec.data.splits import leave_one_out as leave_one_out
@@ -45,7 +45,7 @@ _HOME = {
     "TransRecError": "transrec.errors",
     "by_time": "transrec.data.splits",
     "evaluate": "transrec.recipes.evaluate",
-    "ingest": "transrec.data.ingest",
+    "ingest": "transrec.data.ingest.ingest",
     "leave_one_out": "transrec.data.splits",
     "train": "transrec.recipes.train",
     "transfer": "transrec.recipes.transfer",

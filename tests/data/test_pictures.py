@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from transrec.data.findings import Reason, Trouble
 from transrec.data.pictures import PictureFolder, PictureSettings, encode, own_limits
+from transrec.data.reading.findings import Reason, Trouble
 
 SETTINGS = PictureSettings(picture_side=32)
 

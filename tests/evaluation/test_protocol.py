@@ -44,9 +44,9 @@ def test_a_result_states_its_choices_and_holds_every_slice() -> None:
     assert "10" in choices.metrics
     assert choices.skipped == {"fewer than three events": 0}
     groups = {part.group for part in result.slices}
-    assert groups == {"content of the target", "training events of the target", "events before the target"}
+    assert groups == {"content", "training events", "history length"}
     assert all(part.small == (part.targets < 30) for part in result.slices)
-    for group in ("content of the target", "events before the target"):
+    for group in ("content", "history length"):
         assert sum(part.targets for part in result.slices if part.group == group) == 60
 
 

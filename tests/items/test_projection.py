@@ -7,7 +7,9 @@ from transrec.items.projection import Projection
 
 def test_calibration_gives_mean_zero_and_deviation_one():
     generator = torch.Generator().manual_seed(0)
-    vectors = torch.randn(500, 6, generator=generator) * torch.tensor([1e-3, 1, 50, 1, 1, 0]) + torch.tensor([5, 0, -9, 1, 1, 3])
+    vectors = torch.randn(500, 6, generator=generator) * torch.tensor([1e-3, 1, 50, 1, 1, 0]) + torch.tensor(
+        [5, 0, -9, 1, 1, 3]
+    )
     projection = Projection(6, 6)
     projection.calibrate(vectors)
     with torch.no_grad():

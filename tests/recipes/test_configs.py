@@ -43,7 +43,9 @@ def test_parses_builds_and_trains_a_step(path: Path, platform: Dataset, backbone
     as_written = TrainSettings.from_yaml(path)
     tiny = as_written.updated(
         {
-            "model": {"items": {"text": {"backbone": str(backbones / "text")}, "image": {"backbone": str(backbones / "image")}}},
+            "model": {
+                "items": {"text": {"backbone": str(backbones / "text")}, "image": {"backbone": str(backbones / "image")}}
+            },
             "training": {"max_steps": 1, "device": "cpu", "tensorboard": False},
         }
     )

@@ -103,7 +103,10 @@ def outcome(seed: int, folder: Path) -> Outcome:
 STEPS = 300
 
 if __name__ == "__main__":
-    import sys, tempfile, time
+    import sys
+    import tempfile
+    import time
+
     STEPS = int(sys.argv[1])
     for s in map(int, sys.argv[2].split(",")):
         t = time.process_time()

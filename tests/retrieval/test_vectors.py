@@ -32,9 +32,7 @@ def test_vectors_give_the_same_items(model: TransRec, tmp_path: Path) -> None:
         assert model.items(replaced.gather(rows)).fused_UD.equal(expected)
 
 
-def test_encoders_run_once_for_the_same_weights(
-    model: TransRec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_encoders_run_once_for_the_same_weights(model: TransRec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = model.items.encoders["given"]
     calls = []
     forward = encoder.forward

@@ -16,7 +16,9 @@ SETTINGS = TrainingSettings(learning_rate=0.5, encoder_learning_rate=0.25, weigh
 
 
 def test_every_learning_parameter_is_in_one_group_with_its_rate_and_decay() -> None:
-    settings = ModelSettings.from_mapping({"items": {"width": 8, "modalities": ["given", "identity"]}, "users": {"heads": 2}})
+    settings = ModelSettings.from_mapping(
+        {"items": {"width": 8, "modalities": ["given", "identity"]}, "users": {"heads": 2}}
+    )
     model = TransRec.build(settings, [platform().catalog])
     model.items.encoders["given"].register_parameter("scale", torch.nn.Parameter(torch.ones(8, 8)))
     apply_tuning(model, Tuning.parse("full"))

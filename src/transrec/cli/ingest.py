@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from transrec.cli.inputs import Content, Events, Fetch, Files, Pictures
-from transrec.data.choices import EventSettings, ItemSettings
-from transrec.data.fetch import FetchSettings
-from transrec.data.inputs import FileSettings, IngestSettings
+from transrec.data.ingest.choices import EventSettings, ItemSettings
+from transrec.data.ingest.fetch import FetchSettings
+from transrec.data.ingest.inputs import FileSettings, IngestSettings
 from transrec.data.pictures import PictureSettings
 from transrec.recipes.ingest import ingest as ingest_recipe
 

@@ -6,9 +6,9 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
-from transrec.data.choices import EventSettings, ItemSettings
-from transrec.data.fetch import FetchSettings
-from transrec.data.inputs import FileSettings
+from transrec.data.ingest.choices import EventSettings, ItemSettings
+from transrec.data.ingest.fetch import FetchSettings
+from transrec.data.ingest.inputs import FileSettings
 from transrec.data.pictures import PictureSettings
 
 

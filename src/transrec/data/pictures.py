@@ -12,7 +12,7 @@ from typing import final
 from PIL import Image, ImageOps
 from pydantic import Field
 
-from transrec.data.findings import Reason, Trouble
+from transrec.data.reading.findings import Reason, Trouble
 from transrec.settings import Settings
 
 # formats that Pillow decodes by itself: no PostScript, no external programs

@@ -47,7 +47,7 @@ def by_modality(rows_E: np.ndarray, presence: Mapping[str, np.ndarray]) -> list[
     for code in np.unique(codes_E):
         own = [name for bit, name in enumerate(names) if code >> bit & 1]
         label = " + ".join(own) if len(own) > 1 else f"{own[0]} only" if own else "no content"
-        slices.append(Slice("content of the target", label, codes_E == code))
+        slices.append(Slice("content", label, codes_E == code))
     return slices
 
 
@@ -59,7 +59,7 @@ def by_popularity(rows_E: np.ndarray, train_counts_V: np.ndarray) -> list[Slice]
         train_counts_V: training events of each item.
     """
     counts_E = train_counts_V[rows_E]
-    group = "training events of the target"
+    group = "training events"
     buckets = _buckets(group, counts_E, POPULARITY_EDGES, names={0: "0 (cold)"})
     tail = Slice(group, f"0-{TAIL} (tail)", counts_E <= TAIL)
     return [*buckets, tail] if tail.mask_E.any() else buckets
@@ -67,7 +67,7 @@ def by_popularity(rows_E: np.ndarray, train_counts_V: np.ndarray) -> list[Slice]
 
 def by_history(lengths_E: np.ndarray) -> list[Slice]:
     """Targets by the number of events before them."""
-    return _buckets("events before the target", lengths_E, HISTORY_EDGES, names={})
+    return _buckets("history length", lengths_E, HISTORY_EDGES, names={})
 
 
 def _buckets(group: str, values_E: np.ndarray, edges: Sequence[int], *, names: Mapping[int, str]) -> list[Slice]:

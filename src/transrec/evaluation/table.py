@@ -56,7 +56,7 @@ def slice_table(found: Sequence[Evaluation]) -> Table:
     name = shown_metrics(first.settings)[0]
     caption = f"* fewer than {first.settings.small_slice} targets: too few to lean on"
     table = Table(title=f"{name} by kind of target", title_justify="left", caption=caption, caption_justify="left")
-    table.add_column("targets that have")
+    table.add_column("target")
     table.add_column("number", justify="right")
     for result in found:
         table.add_column(Text(result.ranker), justify="right")
@@ -66,7 +66,8 @@ def slice_table(found: Sequence[Evaluation]) -> Table:
             group = part.group
             table.add_section()
             table.add_row(Text(f"{group}:", style="bold"))
-        cells = [Text(str(result.slices[place].metrics[name])) for result in found]
+        # the interval below its value: side by side they are too wide for several rankers
+        cells = [Text(str(result.slices[place].metrics[name]).replace(" ", "\n", 1)) for result in found]
         table.add_row(Text(f"  {part.label}"), f"{part.targets:,}{'*' if part.small else ''}", *cells)
     return table
 

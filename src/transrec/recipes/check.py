@@ -7,9 +7,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from transrec.data import doctor
-from transrec.data.doctor import Diagnosis
-from transrec.data.inputs import IngestSettings
+from transrec.data.ingest import doctor
+from transrec.data.ingest.doctor import Diagnosis
+from transrec.data.ingest.inputs import IngestSettings
 from transrec.recipes.ingest import announce, progress
 
 
@@ -32,7 +32,7 @@ def check(
     for note in found.notes:
         console.print(f"- {note}", markup=False, highlight=False)
     if plots is not None:
-        from transrec.data.plots import save_plots  # matplotlib takes half a second to start
+        from transrec.data.ingest.plots import save_plots  # matplotlib takes half a second to start
 
         for path in save_plots(found, plots):
             console.print(f"plot: {path}", markup=False, highlight=False)

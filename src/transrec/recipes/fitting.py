@@ -29,7 +29,6 @@ from transrec.training.settings import TrainingSettings
 from transrec.training.trainer import Fit, Trainer, resolve_device
 from transrec.transfer import Tuning, apply_tuning, fates
 
-
 CALIBRATION_ITEMS = 2048
 """Items of each platform by which the encoders' vectors are standardised."""
 CALIBRATION_BATCH = 256

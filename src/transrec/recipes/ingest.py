@@ -7,10 +7,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from transrec.data import ingest as data
-from transrec.data.findings import counted
-from transrec.data.ingest import Ingested
-from transrec.data.inputs import IngestSettings, Input
+from transrec.data.ingest import ingest as data
+from transrec.data.ingest.ingest import Ingested
+from transrec.data.ingest.inputs import IngestSettings, Input
+from transrec.data.reading.findings import counted
 
 
 def ingest(settings: IngestSettings, out: Path, *, console: Console | None = None) -> Ingested:

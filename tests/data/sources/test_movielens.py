@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from transrec.data.dataset import Dataset
-from transrec.data.ingest import ingest
-from transrec.data.inputs import FileSettings, IngestSettings
+from transrec.data.ingest.ingest import ingest
+from transrec.data.ingest.inputs import FileSettings, IngestSettings
 from transrec.errors import DataError
 
 

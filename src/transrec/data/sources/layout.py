@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from transrec.data.delimited import Format
+from transrec.data.reading.delimited import Format
 
 
 @dataclass(frozen=True, slots=True)

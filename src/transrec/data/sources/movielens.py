@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from transrec.data.delimited import Format
+from transrec.data.reading.delimited import Format
 from transrec.data.sources.layout import Layout
 from transrec.errors import DataError
 

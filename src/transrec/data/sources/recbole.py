@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from transrec.data.columns import DESCRIPTION, ITEM, TIME, TITLE, USER, WEIGHT, plain
-from transrec.data.delimited import Format, sniff
+from transrec.data.reading.columns import DESCRIPTION, ITEM, TIME, TITLE, USER, WEIGHT, plain
+from transrec.data.reading.delimited import Format, sniff
 from transrec.data.sources.layout import Layout
 from transrec.errors import DataError
 

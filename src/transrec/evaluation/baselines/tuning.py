@@ -29,7 +29,7 @@ BaselineName = Literal["popularity", "markov", "ease", "knn"]
 EASE_LIMIT = 15_000
 """Above this many items seen in training, item-kNN stands in for EASE, which inverts a matrix of that side (0.9 GB here)."""
 
-TUNING_TARGETS = 10_000
+TUNING_TARGETS = 5_000
 """At most this many validation targets are ranked for each setting tried."""
 
 SPARSE_BLOCK = 1024
@@ -40,8 +40,8 @@ POWERS = (0.0, 0.1, 0.25, 0.5, 1.0)
 VOTERS = (1, 2, 3, 5)
 FADES = (0.0, 1.0)
 RIDGES = (4.0, 20.0, 100.0, 500.0, 2500.0)
-NEIGHBOURS = (20, 100, 500)
-SHRINKAGES = (0.0, 10.0, 50.0)
+NEIGHBOURS = (50, 200, 1000)
+SHRINKAGES = (0.0, 10.0, 50.0, 200.0)
 
 
 class SparseBaseline(Ranker, Protocol):

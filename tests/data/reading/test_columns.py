@@ -2,7 +2,7 @@
 
 import pytest
 
-from transrec.data.columns import ITEM, TIME, USER, choose, choose_text, require
+from transrec.data.reading.columns import ITEM, TIME, USER, choose, choose_text, require
 from transrec.errors import DataError
 
 

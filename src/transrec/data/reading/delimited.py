@@ -11,7 +11,7 @@ from typing import IO, cast
 
 import numpy as np
 
-from transrec.data.findings import Reason, Trouble
+from transrec.data.reading.findings import Reason, Trouble
 from transrec.errors import DataError
 
 SEPARATORS = (",", ";", "\t", "|")

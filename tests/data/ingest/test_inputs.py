@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from transrec.data.choices import EventSettings, ItemSettings
-from transrec.data.inputs import FileSettings, IngestSettings, open_input
+from transrec.data.ingest.choices import EventSettings, ItemSettings
+from transrec.data.ingest.inputs import FileSettings, IngestSettings, open_input
 from transrec.errors import DataError
 
 

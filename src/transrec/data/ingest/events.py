@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from transrec.data import ordering, tables
-from transrec.data.choices import EventColumns, EventSettings
-from transrec.data.findings import Findings, Reason
+from transrec.data.ingest import ordering
+from transrec.data.ingest.choices import EventColumns, EventSettings
+from transrec.data.ingest.ordering import Filter, by_code, distinct_ids, gathered, with_file_names
 from transrec.data.interactions import Interactions
-from transrec.data.ordering import Filter, by_code, distinct_ids, gathered, with_file_names
-from transrec.data.tables import LINE, ROW, Table
+from transrec.data.reading import tables
+from transrec.data.reading.findings import Findings, Reason
+from transrec.data.reading.tables import LINE, ROW, Table
 from transrec.data.times import numbers, seconds
 
 

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from transrec.data.findings import REMEDIES, SCHEMA, Findings, Place, Reason, Trouble
+from transrec.data.reading.findings import REMEDIES, SCHEMA, Findings, Place, Reason, Trouble
 from transrec.errors import DataError
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transrec.data.delimited import Format, is_tidy, records, sniff
-from transrec.data.findings import Reason
+from transrec.data.reading.delimited import Format, is_tidy, records, sniff
+from transrec.data.reading.findings import Reason
 from transrec.errors import DataError
 
 

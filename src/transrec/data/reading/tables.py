@@ -12,9 +12,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from transrec.data import delimited, jsonlines
-from transrec.data.delimited import Format
-from transrec.data.findings import Findings, Place, TableName
+from transrec.data.reading import delimited, jsonlines
+from transrec.data.reading.delimited import Format
+from transrec.data.reading.findings import Findings, Place, TableName
 from transrec.errors import DataError
 
 ROW, LINE = "__row", "__line"

@@ -5,8 +5,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from transrec.data.findings import Findings
-from transrec.data.tables import LINE, ROW, about_rows, find_tables, frames, lazy_frames
+from transrec.data.reading.findings import Findings
+from transrec.data.reading.tables import LINE, ROW, about_rows, find_tables, frames, lazy_frames
 from transrec.errors import DataError
 
 

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from transrec.data.catalog import Catalog
-from transrec.data.doctor import Contents, diagnose
+from transrec.data.ingest.doctor import Contents, diagnose
+from transrec.data.ingest.plots import save_plots
 from transrec.data.interactions import Interactions
-from transrec.data.plots import save_plots
 
 
 @pytest.mark.parametrize("times", [1.6e9, 0.0])

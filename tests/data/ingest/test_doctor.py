@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transrec.data import doctor
 from transrec.data.catalog import Catalog
 from transrec.data.dataset import Dataset
-from transrec.data.inputs import FileSettings, IngestSettings
+from transrec.data.ingest import doctor
+from transrec.data.ingest.inputs import FileSettings, IngestSettings
 from transrec.data.interactions import Interactions
 from transrec.errors import DataError
 

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from transrec.data.doctor import Diagnosis
+from transrec.data.ingest.doctor import Diagnosis
 
 _COLOUR = "#3b6ea5"
 

@@ -11,17 +11,17 @@ import numpy as np
 import polars as pl
 from rich.progress import Progress
 
-from transrec.data import tables
 from transrec.data.catalog import Catalog
-from transrec.data.content import Roll
 from transrec.data.dataset import Dataset
-from transrec.data.findings import Findings, Tally, counted
-from transrec.data.ingest import read_all_events, reader_of_items
-from transrec.data.inputs import IngestSettings, Input, open_input
+from transrec.data.ingest.content import Roll
+from transrec.data.ingest.ingest import read_all_events, reader_of_items
+from transrec.data.ingest.inputs import IngestSettings, Input, open_input
+from transrec.data.ingest.ordering import Filter
+from transrec.data.ingest.progress import Steps
+from transrec.data.ingest.vectors import vector_widths
 from transrec.data.interactions import Interactions
-from transrec.data.ordering import Filter
-from transrec.data.progress import Steps
-from transrec.data.vectors import vector_widths
+from transrec.data.reading import tables
+from transrec.data.reading.findings import Findings, Tally, counted
 
 TOP = 0.01  # the most popular items, as a share
 MANY = 0.2  # from this share on something is worth a note

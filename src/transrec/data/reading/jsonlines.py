@@ -8,8 +8,8 @@ from pathlib import Path
 
 import polars as pl
 
-from transrec.data.delimited import Record, open_bytes
-from transrec.data.findings import Reason, Trouble
+from transrec.data.reading.delimited import Record, open_bytes
+from transrec.data.reading.findings import Reason, Trouble
 
 _SAMPLE = 1000
 _BLOCK = 1 << 22

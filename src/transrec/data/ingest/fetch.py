@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from transrec.data.findings import Reason, Trouble
+from transrec.data.reading.findings import Reason, Trouble
 from transrec.settings import Settings
 
 _PIECE = 1 << 16

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from transrec.data import tables
-from transrec.data.findings import Findings, Reason, Trouble
-from transrec.data.tables import Table
+from transrec.data.reading import tables
+from transrec.data.reading.findings import Findings, Reason, Trouble
+from transrec.data.reading.tables import Table
 from transrec.errors import DataError
 
 _ROWS = 8192  # read at once

@@ -10,9 +10,9 @@ from typing import Annotated, Literal
 import polars as pl
 from pydantic import Field, StringConstraints
 
-from transrec.data.columns import IMAGE, ITEM, TIME, USER, WEIGHT, Choice, choose, choose_text, require
 from transrec.data.frames import render_text
-from transrec.data.tables import Table
+from transrec.data.reading.columns import IMAGE, ITEM, TIME, USER, WEIGHT, Choice, choose, choose_text, require
+from transrec.data.reading.tables import Table
 from transrec.errors import DataError
 from transrec.settings import Settings
 

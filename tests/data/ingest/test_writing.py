@@ -6,9 +6,9 @@ import polars as pl
 import pytest
 
 from transrec.data.catalog import Catalog, Item
-from transrec.data.content import Part
-from transrec.data.tables import find_tables
-from transrec.data.writing import CatalogWriter, catalog_schema, whole_folder
+from transrec.data.ingest.content import Part
+from transrec.data.ingest.writing import CatalogWriter, catalog_schema, whole_folder
+from transrec.data.reading.tables import find_tables
 from transrec.errors import DataError
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from transrec.data import jsonlines
-from transrec.data.findings import Reason
+from transrec.data.reading import jsonlines
+from transrec.data.reading.findings import Reason
 
 
 @pytest.fixture

@@ -14,14 +14,14 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from transrec.data import writing
-from transrec.data.choices import EventSettings, ItemSettings
 from transrec.data.dataset import Dataset
-from transrec.data.fetch import FetchSettings
-from transrec.data.findings import Reason
-from transrec.data.ingest import Ingested, ingest
-from transrec.data.inputs import FileSettings, IngestSettings
+from transrec.data.ingest import writing
+from transrec.data.ingest.choices import EventSettings, ItemSettings
+from transrec.data.ingest.fetch import FetchSettings
+from transrec.data.ingest.ingest import Ingested, ingest
+from transrec.data.ingest.inputs import FileSettings, IngestSettings
 from transrec.data.pictures import PictureSettings
+from transrec.data.reading.findings import Reason
 from transrec.errors import DataError, SettingsError
 
 ALL = EventSettings()

@@ -6,9 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from transrec.data.findings import Reason, Trouble
-from transrec.data.tables import find_tables
-from transrec.data.vectors import parse_vector, vector_widths
+from transrec.data.ingest.vectors import parse_vector, vector_widths
+from transrec.data.reading.findings import Reason, Trouble
+from transrec.data.reading.tables import find_tables
 from transrec.errors import DataError
 
 

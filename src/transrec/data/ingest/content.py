@@ -11,15 +11,15 @@ from typing import final
 import numpy as np
 import polars as pl
 
-from transrec.data import tables
-from transrec.data.choices import ItemColumns, ItemSettings
-from transrec.data.fetch import Fetcher, is_address
-from transrec.data.findings import Findings, Place, Reason, Trouble
 from transrec.data.frames import render_text
+from transrec.data.ingest.choices import ItemColumns, ItemSettings
+from transrec.data.ingest.fetch import Fetcher, is_address
+from transrec.data.ingest.vectors import parse_vector
 from transrec.data.item import Item
 from transrec.data.pictures import PictureFolder, PictureSettings, encode, own_limits
-from transrec.data.tables import LINE, ROW, Table
-from transrec.data.vectors import parse_vector
+from transrec.data.reading import tables
+from transrec.data.reading.findings import Findings, Place, Reason, Trouble
+from transrec.data.reading.tables import LINE, ROW, Table
 from transrec.errors import DataError
 
 _WITH_PICTURES, _WITHOUT = 256, 8192  # rows held at once

@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from transrec.data.choices import EventSettings
-from transrec.data.findings import Findings, Reason
+from transrec.data.ingest.choices import EventSettings
 from transrec.data.interactions import Interactions
+from transrec.data.reading.findings import Findings, Reason
 from transrec.errors import DataError
 
 _OLD = -1  # the file number of events that the dataset holds already

@@ -9,8 +9,8 @@ from typing import ClassVar
 
 import pytest
 
-from transrec.data.fetch import Fetcher, FetchSettings, is_address
-from transrec.data.findings import Reason, Trouble
+from transrec.data.ingest.fetch import Fetcher, FetchSettings, is_address
+from transrec.data.reading.findings import Reason, Trouble
 
 
 class _Server(http.server.BaseHTTPRequestHandler):

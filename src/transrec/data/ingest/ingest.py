@@ -11,17 +11,18 @@ import polars as pl
 from rich.progress import Progress
 
 from transrec._version import __version__
-from transrec.data import events, tables
 from transrec.data.catalog import Catalog
-from transrec.data.content import ItemReader, Roll
 from transrec.data.dataset import Dataset
-from transrec.data.events import Events
-from transrec.data.fetch import Fetcher
-from transrec.data.findings import Findings
-from transrec.data.inputs import IngestSettings, Input, open_input
-from transrec.data.progress import Steps
-from transrec.data.vectors import vector_widths
-from transrec.data.writing import CatalogWriter, catalog_schema, whole_folder
+from transrec.data.ingest import events
+from transrec.data.ingest.content import ItemReader, Roll
+from transrec.data.ingest.events import Events
+from transrec.data.ingest.fetch import Fetcher
+from transrec.data.ingest.inputs import IngestSettings, Input, open_input
+from transrec.data.ingest.progress import Steps
+from transrec.data.ingest.vectors import vector_widths
+from transrec.data.ingest.writing import CatalogWriter, catalog_schema, whole_folder
+from transrec.data.reading import tables
+from transrec.data.reading.findings import Findings
 from transrec.errors import DataError
 
 

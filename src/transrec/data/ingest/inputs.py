@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import Field
 
-from transrec.data import tables
-from transrec.data.choices import (
+from transrec.data.dataset import Dataset
+from transrec.data.ingest.choices import (
     EventColumns,
     EventSettings,
     ItemColumns,
@@ -18,14 +18,14 @@ from transrec.data.choices import (
     choose_event_columns,
     choose_item_columns,
 )
-from transrec.data.columns import Choice
-from transrec.data.dataset import Dataset
-from transrec.data.delimited import Format
-from transrec.data.fetch import FetchSettings
+from transrec.data.ingest.fetch import FetchSettings
 from transrec.data.pictures import PictureSettings
+from transrec.data.reading import tables
+from transrec.data.reading.columns import Choice
+from transrec.data.reading.delimited import Format
+from transrec.data.reading.tables import Table
 from transrec.data.sources import SourceName, read_layout
 from transrec.data.sources.layout import Layout
-from transrec.data.tables import Table
 from transrec.errors import DataError
 from transrec.settings import Settings
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transrec.data.choices import EventSettings, choose_event_columns
-from transrec.data.events import Events, read_events
-from transrec.data.findings import Findings
-from transrec.data.tables import find_tables
+from transrec.data.ingest.choices import EventSettings, choose_event_columns
+from transrec.data.ingest.events import Events, read_events
+from transrec.data.reading.findings import Findings
+from transrec.data.reading.tables import find_tables
 
 IDS = ["i0", "i1", "i2"]
 ALL = EventSettings()

@@ -14,9 +14,9 @@ import lance
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from transrec.data.content import Part
+from transrec.data.ingest.content import Part
 from transrec.data.item import VECTOR_PREFIX, table_of_items
-from transrec.data.tables import Table
+from transrec.data.reading.tables import Table
 from transrec.errors import DataError
 
 _FLUSH = 64 << 20

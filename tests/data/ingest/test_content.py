@@ -7,12 +7,12 @@ import polars as pl
 import pytest
 
 from transrec.data.catalog import Item
-from transrec.data.choices import ItemSettings, choose_item_columns
-from transrec.data.content import ItemReader, Roll, id_strings
-from transrec.data.fetch import Fetcher, FetchSettings
-from transrec.data.findings import Findings
+from transrec.data.ingest.choices import ItemSettings, choose_item_columns
+from transrec.data.ingest.content import ItemReader, Roll, id_strings
+from transrec.data.ingest.fetch import Fetcher, FetchSettings
 from transrec.data.pictures import PictureSettings
-from transrec.data.tables import find_tables
+from transrec.data.reading.findings import Findings
+from transrec.data.reading.tables import find_tables
 from transrec.errors import DataError
 
 Read = Callable[..., tuple[list[Item], Findings, Roll]]

@@ -1,0 +1,1 @@
+"""From tables and pictures to a dataset; nothing is dropped silently."""
