@@ -1,8 +1,8 @@
 """`transrec --help` answers at once: nothing heavy is imported before a verb is chosen."""
 
+import resource
 import subprocess
 import sys
-import time
 
 HEAVY = ("torch", "transformers", "accelerate", "lance", "matplotlib", "polars", "scipy")
 
@@ -37,13 +37,13 @@ def test_this_test_sees_what_is_imported() -> None:
 
 
 def test_help_answers_within_a_second() -> None:
+    """In seconds of a processor, not of the clock, which also counts what else the machine is doing."""
     seconds = []
-    for _ in range(5):
-        begun = time.perf_counter()
+    for _ in range(3):
+        begun = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run([sys.executable, "-m", "transrec", "--help"], capture_output=True, text=True, check=True)
-        seconds.append(time.perf_counter() - begun)
+        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(ended.ru_utime + ended.ru_stime - begun.ru_utime - begun.ru_stime)
         assert "train" in done.stdout
         assert "recommend" in done.stdout
-        if seconds[-1] < 1.0:
-            return
-    raise AssertionError(f"`transrec --help` took {min(seconds):.2f} s at best of {len(seconds)}; see -X importtime")
+    assert min(seconds) < 1.0, f"`transrec --help` took {min(seconds):.2f} s of a processor; see -X importtime"

@@ -31,8 +31,8 @@ from transrec.retrieval.index import CatalogIndex
 SEEDS = range(5)
 TARGETS: tuple[Modalities, ...] = ("mixed", "image")
 QUIET = Console(quiet=True)
-FEW_EVENTS = Behaviour(shortest=5, longest=7)
-BASE = 40
+SHORT = Behaviour(shortest=5, longest=7)
+FEW = 75
 """Users of the smallest source; the largest has 16 times as many."""
 
 
@@ -42,62 +42,57 @@ class Outcome:
 
     scratch: Mapping[str, float]
     transferred: Mapping[str, float]
-    transferred_from_few: Mapping[str, float]
+    zero_shot: Mapping[str, float]
 
 
-def small_model(backbones: Path) -> dict[str, Any]:
-    items = {
-        "width": 32,
-        "projection": "norm",
-        "text": {"backbone": str(backbones / "text"), "max_length": 24},
-        "image": {"backbone": str(backbones / "image")},
-    }
-    return {"items": items, "users": {"window": 12, "layers": 1, "heads": 2, "feedforward": 64}}
-
-
-def training(steps: int, rate: float, **others: Any) -> dict[str, Any]:
+def training(seed: int, *, steps: int, rate: float, validate_every: int) -> dict[str, Any]:
     rates = {"learning_rate": rate, "encoder_learning_rate": rate}
-    return {"epochs": 1000, "max_steps": steps, **rates, "tensorboard": False, "patience": 1000, "device": "cpu", **others}
+    lengths = {"epochs": 1000, "max_steps": steps, "patience": 1000, "validate_every": validate_every}
+    return {**rates, **lengths, "seed": seed, "tensorboard": False, "device": "cpu"}
 
 
-def new_backbones(folder: Path, source: Dataset, seed: int) -> Path:
-    texts = [text for text in source.catalog.column("text").to_list() if text]
-    new_text_backbone(texts, folder / "text", width=32, layers=1, heads=2, seed=seed)
-    new_image_backbone(folder / "image", kind="vit", width=32, layers=1, seed=seed)
-    return folder
+def settings(folder: Path, seed: int, *, steps: int, rate: float, validate_every: int) -> TrainSettings:
+    items = {
+        "width": 48,
+        "projection": "norm",
+        "text": {"backbone": str(folder / "text"), "max_length": 24},
+        "image": {"backbone": str(folder / "image")},
+    }
+    users = {"window": 12, "layers": 1, "heads": 2, "feedforward": 96}
+    chosen = training(seed, steps=steps, rate=rate, validate_every=validate_every)
+    return TrainSettings.from_mapping({"model": {"items": items, "users": users}, "training": chosen, "tune": "full"})
 
 
-def hit_rate(model: TransRec, dataset: Dataset, targets: Targets) -> float:
+def hit_rate(model: TransRec, dataset: Dataset) -> float:
     store = ContentStore.prepare(dataset.catalog, model.items.preparers())
-    ranker = ModelRanker(model, CatalogIndex.encode(model, store))
-    return float((rank_targets(ranker, leave_one_out(dataset.interactions), targets).ranks <= 10).mean())
+    split = leave_one_out(dataset.interactions)
+    ranked = rank_targets(ModelRanker(model, CatalogIndex.encode(model, store)), split, split.test)
+    return float((ranked.ranks <= 10).mean())
 
 
 def outcome(seed: int, folder: Path) -> Outcome:
     worlds, *platforms = np.random.default_rng([seed, 77]).spawn(5)
-    world = World.make(worlds, topics=8, styles=3)
-    source = world.platform("source", users=16 * BASE, items=360, generator=platforms[0])
-    few = world.platform("few", users=BASE, items=360, generator=platforms[1])
+    world = World.make(worlds, topics=12, styles=3)
+    many = world.platform("many", users=16 * FEW, items=720, generator=platforms[0])
+    few = world.platform("few", users=FEW, items=720, generator=platforms[1])
     targets = {
-        kind: world.platform(kind, users=200, items=240, modalities=kind, behaviour=FEW_EVENTS, generator=generator)
+        kind: world.platform(kind, users=200, items=360, modalities=kind, behaviour=SHORT, generator=generator)
         for kind, generator in zip(TARGETS, platforms[2:], strict=True)
     }
-    backbones = new_backbones(folder / "backbones", source, seed)
-    found: dict[str, dict[str, float]] = {"scratch": {}, "many": {}, "few": {}}
-    for name, data in {"many": source, "few": few}.items():
-        chosen = training(STEPS, 4e-3, seed=seed, validate_every=5 if name == "many" else 50)
-        settings = TrainSettings.from_mapping({"training": chosen, "model": small_model(backbones), "tune": "full"})
-        train([data], settings, folder / name, console=QUIET)
+    texts = [text for text in many.catalog.column("text").to_list() if text]
+    new_text_backbone(texts, folder / "text", width=48, layers=1, heads=2, seed=seed)
+    new_image_backbone(folder / "image", kind="vit", width=48, layers=1, seed=seed)
+    pretrained, _ = train([many], settings(folder, seed, steps=STEPS, rate=3e-3, validate_every=9), folder / "many", console=QUIET)
+    from_few, _ = train([few], settings(folder, seed, steps=60, rate=3e-3, validate_every=10), console=QUIET)
+    scratch, transferred = {}, {}
     for kind, target in targets.items():
-        test = leave_one_out(target.interactions).test
-        chosen = training(60, 3e-3, seed=seed, validate_every=3)
-        settings = TrainSettings.from_mapping({"training": chosen, "model": small_model(backbones), "tune": "full"})
-        found["scratch"][kind] = hit_rate(train([target], settings, console=QUIET)[0], target, test)
-        for name in ("many", "few"):
-            chosen = training(40, 1e-3, seed=seed, validate_every=2)
-            moved = TransferSettings.from_mapping({"training": chosen, "tune": "full"})
-            found[name][kind] = hit_rate(transfer(folder / name, target, moved, console=QUIET)[0], target, test)
-    return Outcome(found["scratch"], found["many"], found["few"])
+        model, _ = train([target], settings(folder, seed, steps=60, rate=3e-3, validate_every=3), console=QUIET)
+        scratch[kind] = hit_rate(model, target)
+        moved = TransferSettings.from_mapping({"training": training(seed, steps=40, rate=1e-3, validate_every=2), "tune": "full"})
+        model, _ = transfer(folder / "many", target, moved, console=QUIET)
+        transferred[kind] = hit_rate(model, target)
+    zero_shot = {"many": hit_rate(pretrained, targets["mixed"]), "few": hit_rate(from_few, targets["mixed"])}
+    return Outcome(scratch, transferred, zero_shot)
 
 
 STEPS = 300

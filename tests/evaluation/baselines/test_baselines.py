@@ -92,3 +92,6 @@ def test_item_knn(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
         known[user, rows] = 1
     scores = ItemKnn.fit(SPLIT, ITEMS, neighbours=4, shrinkage=2.0).scores(HISTORIES)
     np.testing.assert_allclose(scores.numpy(), known @ similarity, rtol=1e-5, atol=TOLERANCE)
+    narrowed = ItemKnn.fit(SPLIT, ITEMS, neighbours=9, shrinkage=2.0).narrowed(4)
+    assert narrowed.scores(HISTORIES).tolist() == scores.tolist()
+    assert narrowed.settings == {"neighbours": 4, "shrinkage": 2.0}

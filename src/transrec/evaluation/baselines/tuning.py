@@ -40,7 +40,7 @@ POWERS = (0.0, 0.1, 0.25, 0.5, 1.0)
 VOTERS = (1, 2, 3, 5)
 FADES = (0.0, 1.0)
 RIDGES = (4.0, 20.0, 100.0, 500.0, 2500.0)
-NEIGHBOURS = (50, 200, 1000)
+NEIGHBOURS = (20, 100, 1000)
 SHRINKAGES = (0.0, 10.0, 50.0, 200.0)
 
 
@@ -122,9 +122,13 @@ def _markov(split: Split, num_items: int, targets: Targets) -> TunedBaseline:
 
 
 def _knn(split: Split, num_items: int, targets: Targets) -> TunedBaseline:
-    grid = itertools.product(NEIGHBOURS, SHRINKAGES)
-    candidates = (ItemKnn.fit(split, num_items, neighbours=n, shrinkage=s) for n, s in grid)
-    return _best_sparse("item-kNN", candidates, split, targets)
+    def candidates() -> Iterator[ItemKnn]:
+        for shrinkage in SHRINKAGES:
+            widest = ItemKnn.fit(split, num_items, neighbours=max(NEIGHBOURS), shrinkage=shrinkage)
+            for neighbours in NEIGHBOURS:
+                yield widest.narrowed(neighbours)
+
+    return _best_sparse("item-kNN", candidates(), split, targets)
 
 
 def _ease(split: Split, num_items: int, targets: Targets) -> TunedBaseline:
