@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from rich.console import Console
-from scipy import stats
 
 from transrec.data.dataset import Dataset
-from transrec.data.splits import Targets, leave_one_out
+from transrec.data.splits import leave_one_out
 from transrec.data.store import ContentStore
 from transrec.data.worlds import Behaviour, Modalities, World
 from transrec.evaluation.ranks import ModelRanker, rank_targets
@@ -82,13 +80,17 @@ def outcome(seed: int, folder: Path) -> Outcome:
     texts = [text for text in many.catalog.column("text").to_list() if text]
     new_text_backbone(texts, folder / "text", width=48, layers=1, heads=2, seed=seed)
     new_image_backbone(folder / "image", kind="vit", width=48, layers=1, seed=seed)
-    pretrained, _ = train([many], settings(folder, seed, steps=STEPS, rate=3e-3, validate_every=9), folder / "many", console=QUIET)
+    pretrained, _ = train(
+        [many], settings(folder, seed, steps=STEPS, rate=3e-3, validate_every=9), folder / "many", console=QUIET
+    )
     from_few, _ = train([few], settings(folder, seed, steps=60, rate=3e-3, validate_every=10), console=QUIET)
     scratch, transferred = {}, {}
     for kind, target in targets.items():
         model, _ = train([target], settings(folder, seed, steps=60, rate=3e-3, validate_every=3), console=QUIET)
         scratch[kind] = hit_rate(model, target)
-        moved = TransferSettings.from_mapping({"training": training(seed, steps=40, rate=1e-3, validate_every=2), "tune": "full"})
+        moved = TransferSettings.from_mapping(
+            {"training": training(seed, steps=40, rate=1e-3, validate_every=2), "tune": "full"}
+        )
         model, _ = transfer(folder / "many", target, moved, console=QUIET)
         transferred[kind] = hit_rate(model, target)
     zero_shot = {"many": hit_rate(pretrained, targets["mixed"]), "few": hit_rate(from_few, targets["mixed"])}

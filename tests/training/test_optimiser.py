@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 from cases import Case, platform
@@ -49,7 +51,7 @@ def test_the_rate_rises_and_falls_to_nothing() -> None:
     factors = [rate_factor(step, 100, 0.1) for step in range(101)]
     assert factors[:10] == pytest.approx([0.1 * n for n in range(1, 11)])
     assert factors[10] == 1.0
-    assert all(a > b for a, b in zip(factors[10:], factors[11:], strict=False))
+    assert all(a > b for a, b in itertools.pairwise(factors[10:]))
     assert factors[55] == pytest.approx(0.5)
     assert factors[100] == pytest.approx(0.0)
     assert rate_factor(0, 1, 0.0) == 1.0

@@ -154,7 +154,7 @@ class Catalog:
     def save(self, folder: str | Path) -> None:
         """Write the catalog as a Lance dataset, replacing what is there."""
         table = self._rows.read(self._rows.schema.names)
-        lance.write_dataset(table, str(folder), mode="overwrite")
+        lance.write_dataset(table, str(folder), mode="overwrite" if Path(folder).exists() else "create")
 
     def append(self, items: Sequence[Item], columns: Mapping[str, Sequence[Any]] | None = None) -> Catalog:
         """A catalog in memory with more items at the end; the rows of the present ones stay.

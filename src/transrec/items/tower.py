@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from pydantic import Field
@@ -45,7 +45,7 @@ class ItemSettings(Settings):
     image: ImageSettings = ImageSettings()
     """The image encoder."""
     standardise: bool = True
-    """Give the numbers that encoders and given vectors consist of mean 0 and deviation 1 over the items, once, before a first
+    """Give the numbers that encoders make, and given vectors, mean 0 and deviation 1 over the items, once, before a first
     training."""
     custom: dict[str, str] = Field(default={})
     """Encoders of your own: modality -> package.module:Class; takes the place of the built-in one of that modality."""
