@@ -10,6 +10,7 @@ import pytest
 import torch
 from cases import Case
 
+from transrec.data.batches import SequenceBatch
 from transrec.errors import RunError, TrainingError
 from transrec.model import TransRec
 from transrec.training.settings import TrainingSettings
@@ -85,6 +86,30 @@ def test_resuming_an_interrupted_training_is_the_same_training_bit_for_bit(tmp_p
         return [{k: v for k, v in row.items() if k != "windows_per_second"} for row in rows(folder, "train")]
 
     assert without_speed(tmp_path / "whole") == without_speed(tmp_path / "broken")
+
+
+def test_checkpoints_inside_an_epoch_lose_nothing(tmp_path: Path) -> None:
+    whole = Case()
+    fit(whole, Validation([0.1, 0.2]), tmp_path / "whole", epochs=2)
+
+    broken = Case()
+    batch = broken.batches.batch
+
+    def interrupted(step: int) -> SequenceBatch:
+        if step == broken.batches.steps_per_epoch + 2:
+            raise KeyboardInterrupt
+        return batch(step)
+
+    broken.batches.batch = interrupted  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        fit(broken, Validation([0.1, 0.2]), tmp_path / "broken", epochs=2, checkpoint_minutes=0)
+    resumed = Case(seed=9)
+    seen = []
+    batch = resumed.batches.batch
+    resumed.batches.batch = lambda step: seen.append(step) or batch(step)  # type: ignore[func-returns-value,method-assign,assignment]
+    fit(resumed, Validation([0.2]), tmp_path / "broken", epochs=2, resume=True, checkpoint_minutes=0)
+    assert min(seen) > resumed.batches.steps_per_epoch, "it went on inside the second epoch"
+    assert all(t.equal(whole.model.state_dict()[name]) for name, t in resumed.model.state_dict().items())
 
 
 def test_a_training_that_has_ended_is_not_trained_further(tmp_path: Path) -> None:

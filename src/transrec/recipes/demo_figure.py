@@ -59,7 +59,8 @@ def save_items(platforms: Mapping[str, Dataset], path: Path) -> None:
     """Draw the first pictures of each platform, with the titles that only people see, and its first texts."""
     shown = {name: dataset for name, dataset in platforms.items() if dataset.catalog.presence["image"].any()}
     figure = Figure(figsize=(9, 4.2 * len(shown)), layout="constrained")
-    for part, (name, dataset) in zip(np.atleast_1d(figure.subfigures(len(shown), 1)), shown.items(), strict=True):
+    parts = figure.subfigures(len(shown), 1, squeeze=False)
+    for part, (name, dataset) in zip(parts[:, 0], shown.items(), strict=True):
         part.suptitle(f"Items of the platform {name!r}: a picture each, or a sentence each", fontsize=11)
         grid = part.subplots(3, COLUMNS, height_ratios=(3, 3, 2), squeeze=False)
         rows = np.flatnonzero(dataset.catalog.presence["image"])[:SHOWN]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import final
 
 import safetensors.torch
 import torch
@@ -38,6 +40,60 @@ class Progress:
         if self.best is None or value > self.best:
             return replace(self, best=value, best_step=self.step, waiting=0)
         return replace(self, waiting=self.waiting + 1)
+
+
+@final
+class Keeper:
+    """Keeps what a training must not lose: the last state now and then, and the weights that validated best.
+
+    Args:
+        folder: the run folder; without one the best weights are kept in memory, and no last state.
+        minutes: between checkpoints inside an epoch.
+        writes: whether this process is the one that writes.
+    """
+
+    def __init__(self, folder: Path | None, *, minutes: float, writes: bool = True) -> None:
+        self._last = folder / "checkpoints" / "last" if folder else None
+        self._best = folder / "checkpoints" / "best" / "model.safetensors" if folder else None
+        self._in_memory: dict[str, Tensor] | None = None
+        self._seconds, self._writes = 60 * minutes, writes
+        self._saved = time.monotonic()
+
+    def load(self, model: nn.Module, optimiser: torch.optim.Optimizer) -> Progress:
+        """Put the last state in place.
+
+        Raises:
+            RunError: there is none, or it belongs to another model.
+        """
+        if self._last is None:
+            raise RunError("there is no folder to resume in", remedy="give the run a folder")
+        return load_checkpoint(self._last, model, optimiser)
+
+    def stepped(self, model: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> None:
+        """Keep the state inside an epoch, when it is time."""
+        if time.monotonic() - self._saved >= self._seconds:
+            self._keep_last(model, optimiser, progress)
+
+    def validated(self, model: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> None:
+        """Keep the state after a validation, and the weights if they are the best so far."""
+        if progress.waiting == 0:
+            if self._best is None:
+                self._in_memory = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+            elif self._writes:
+                save_weights(model, self._best)
+        self._keep_last(model, optimiser, progress)
+
+    def put_back(self, model: nn.Module) -> None:
+        """Give the model the weights that validated best."""
+        if self._best is not None:
+            load_weights(model, self._best)
+        elif self._in_memory is not None:
+            model.load_state_dict(self._in_memory)
+
+    def _keep_last(self, model: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> None:
+        if self._last is not None and self._writes:
+            save_checkpoint(self._last, model, optimiser, progress)
+        self._saved = time.monotonic()
 
 
 def save_checkpoint(folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> None:

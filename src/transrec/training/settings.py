@@ -37,6 +37,8 @@ class TrainingSettings(Settings):
     """Where to train; auto takes an accelerator when there is one."""
     validate_every: int = Field(default=1, ge=1)
     """Epochs between validations."""
+    checkpoint_minutes: float = Field(default=10.0, ge=0)
+    """Minutes between checkpoints inside an epoch; there is one after every validation in any case."""
     validation_users: int | None = Field(default=2000, ge=1)
     """Users that validation ranks, the same ones every time; None for all. The final evaluation always takes all."""
     metric: Literal["NDCG@10", "HR@10", "MRR"] = "NDCG@10"

@@ -16,9 +16,9 @@ from torch import nn
 
 from transrec.data.batches import Batches, SequenceBatch
 from transrec.errors import TrainingError
-from transrec.model import TransRec, load_weights, save_weights
+from transrec.model import TransRec
 from transrec.objectives.objective import Loss, Objective
-from transrec.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from transrec.training.checkpoint import Keeper, Progress
 from transrec.training.log import TrainingLog
 from transrec.training.optimiser import optimiser_groups, rate_factor, set_rates
 from transrec.training.settings import TrainingSettings
@@ -97,16 +97,12 @@ class Trainer:
         accelerator = _accelerator(settings)
         optimiser = torch.optim.AdamW(optimiser_groups(model, settings))
         task, optimiser = accelerator.prepare(Task(model, objective), optimiser)
-        last = self.folder / "checkpoints" / "last" if self.folder else None
-        progress = Progress()
-        if resume and last:
-            progress = load_checkpoint(last, model, optimiser)
+        folder = self.folder if accelerator.is_main_process else None
+        keeper = Keeper(self.folder, minutes=settings.checkpoint_minutes, writes=accelerator.is_main_process)
+        progress = keeper.load(model, optimiser) if resume else Progress()
         per_epoch = max(1, batches.steps_per_epoch // settings.accumulate)
         total = min(settings.epochs * per_epoch, settings.max_steps or settings.epochs * per_epoch)
-        between = settings.validate_every * per_epoch
-        best = _BestWeights(self.folder)
 
-        folder = self.folder if accelerator.is_main_process else None
         with TrainingLog(
             folder, total=total, start=progress.step, tensorboard=settings.tensorboard, console=self.console
         ) as log:
@@ -119,21 +115,18 @@ class Trainer:
                 epoch = progress.step / per_epoch
                 if progress.step % settings.log_every == 0 or progress.step == total:
                     log.training(progress.step, epoch, _numbers(loss, progress.step, optimiser))
-                if progress.step % between == 0 or progress.step == total:
-                    values = validate(model)
-                    progress = progress.after_validation(values[settings.metric])
-                    log.validation(progress.step, epoch, values, best=progress.waiting == 0)
-                    finished = progress.step == total or progress.waiting >= settings.patience
-                    progress = replace(progress, done=finished)
-                    if accelerator.is_main_process:
-                        if progress.waiting == 0:
-                            best.keep(model)
-                        if last:
-                            save_checkpoint(last, model, optimiser, progress)
-                    if finished:
-                        break
+                if progress.step % (settings.validate_every * per_epoch) and progress.step < total:
+                    keeper.stepped(model, optimiser, progress)
+                    continue
+                values = validate(model)
+                progress = progress.after_validation(values[settings.metric])
+                progress = replace(progress, done=progress.step == total or progress.waiting >= settings.patience)
+                log.validation(progress.step, epoch, values, best=progress.waiting == 0)
+                keeper.validated(model, optimiser, progress)
+                if progress.done:
+                    break
         accelerator.wait_for_everyone()
-        best.put_back(model)
+        keeper.put_back(model)
         model.eval()
         assert progress.best is not None
         return Fit(progress.step, progress.best_step, progress.best, progress.step < total)
@@ -159,26 +152,6 @@ class Trainer:
         optimiser.step()
         optimiser.zero_grad()
         return loss
-
-
-class _BestWeights:
-    """The weights that validated best, in the run folder, or in memory where there is none."""
-
-    def __init__(self, folder: Path | None) -> None:
-        self._path = folder / "checkpoints" / "best" / "model.safetensors" if folder else None
-        self._state: dict[str, torch.Tensor] | None = None
-
-    def keep(self, model: nn.Module) -> None:
-        if self._path:
-            save_weights(model, self._path)
-        else:
-            self._state = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-
-    def put_back(self, model: nn.Module) -> None:
-        if self._path:
-            load_weights(model, self._path)
-        elif self._state is not None:
-            model.load_state_dict(self._state)
 
 
 def _prefetched(batches: Batches, steps: range, parts: int) -> Iterator[list[SequenceBatch]]:
