@@ -126,7 +126,7 @@ def _summary(out: Path) -> str:
         for path in sorted(out.glob(f"runs/*/evaluation/{target}.json")):
             for result in json.loads(path.read_text())["evaluations"]:
                 metrics = result["overall"]["metrics"]
-                cold = next((s for s in result["slices"] if s["label"].startswith("cold")), None)
+                cold = next((s for s in result["slices"] if "cold" in s["label"]), None)
                 shown = [_interval(metrics["HR@10"]), _interval(metrics["NDCG@10"])]
                 shown.append(_interval(cold["metrics"]["HR@10"]) if cold else "")
                 rows.append(f"| {target} | {result['ranker']} | {' | '.join(shown)} |")

@@ -135,8 +135,33 @@ def evaluate(
     Raises:
         EvaluationError: there is nothing to rank, or a score is not finite.
     """
-    settings = settings or EvaluationSettings()
     ranked = rank_targets(ranker, split, getattr(split, part))
+    chosen = getattr(ranker, "settings", {})
+    return measured(ranked, split, catalog, name=name, ranker_settings=chosen, part=part, settings=settings)
+
+
+def measured(  # noqa: PLR0913  (three values that belong to the ranks, and what to call them)
+    ranked: RankedTargets,
+    split: Split,
+    catalog: Catalog,
+    *,
+    name: str,
+    ranker_settings: Mapping[str, Any],
+    part: Part = "test",
+    settings: EvaluationSettings | None = None,
+) -> Evaluation:
+    """What :func:`evaluate` says, from ranks that are there already.
+
+    Args:
+        ranked: the rank of every target of the part.
+        split: which events are predicted.
+        catalog: the items.
+        name: of the ranker.
+        ranker_settings: what was chosen for it.
+        part: the targets.
+        settings: cutoffs and intervals.
+    """
+    settings = settings or EvaluationSettings()
     generator = np.random.default_rng(settings.seed)
     everything = Slice("all", "all", np.ones(len(ranked), dtype=bool))
     slices = [
@@ -153,7 +178,7 @@ def evaluate(
         metrics=f"HR, NDCG and MRR at {cutoffs}, and MRR; ties at their mean rank",
         skipped=split.skipped,
     )
-    return Evaluation(name, getattr(ranker, "settings", {}), choices, settings, overall, tuple(results), ranked)
+    return Evaluation(name, ranker_settings, choices, settings, overall, tuple(results), ranked)
 
 
 def _measure(

@@ -71,7 +71,19 @@ class RankedTargets:
     def save(self, path: str | Path) -> None:
         """Write one Parquet file with the columns user, row, rank and history_length, for later paired comparisons."""
         columns = {"user": self.users, "row": self.rows, "rank": self.ranks, "history_length": self.history_lengths}
-        pl.DataFrame(columns).write_parquet(path)
+        pl.DataFrame(columns).write_parquet(path, metadata={"num_items": str(self.num_items)})
+
+    @classmethod
+    def open(cls, path: str | Path) -> RankedTargets:
+        """Read what :meth:`save` wrote."""
+        table = pl.read_parquet(path)
+        return cls(
+            users=table["user"],
+            rows=table["row"].to_numpy(),
+            ranks=table["rank"].to_numpy(),
+            history_lengths=table["history_length"].to_numpy(),
+            num_items=int(pl.read_parquet_metadata(path)["num_items"]),
+        )
 
 
 def rank_targets(ranker: Ranker, split: Split, targets: Targets, *, block: int | None = None) -> RankedTargets:

@@ -14,8 +14,8 @@ from transrec.data.dataset import Dataset
 from transrec.data.splits import split_of
 from transrec.data.store import ContentStore
 from transrec.errors import RunError
-from transrec.evaluation.baselines.tuning import tuned_baselines
-from transrec.evaluation.protocol import Evaluation, EvaluationSettings
+from transrec.evaluation.baselines.kept import kept_baselines
+from transrec.evaluation.protocol import Evaluation, EvaluationSettings, measured
 from transrec.evaluation.protocol import evaluate as measure
 from transrec.evaluation.ranks import ModelRanker
 from transrec.evaluation.table import document, result_table, slice_table
@@ -66,8 +66,12 @@ def evaluate(
     label = f"{Path(run).resolve().name} ({record.verb})" if own else f"{Path(run).resolve().name} (zero-shot)"
     found = [measure(ranker, split, dataset.catalog, name=label, settings=settings)]
     if baselines:
-        for tuned in tuned_baselines(split, len(dataset.catalog)):
-            found.append(measure(tuned.ranker, split, dataset.catalog, name=tuned.name, settings=settings))
+        for kept in kept_baselines(split, len(dataset.catalog), dataset.store_folder):
+            found.append(
+                measured(
+                    kept.ranked, split, dataset.catalog, name=kept.name, ranker_settings=kept.settings, settings=settings
+                )
+            )
     out.print(result_table(found, title=dataset.name))
     out.print(slice_table(found))
     path = _keep(Path(run), dataset, found)
