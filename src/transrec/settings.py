@@ -31,7 +31,7 @@ class Settings(BaseModel):
         try:
             return cls.model_validate(dict(values))
         except ValidationError as error:
-            raise SettingsError("; ".join(_explain(cls, dict(e)) for e in error.errors()), where=where) from None
+            raise SettingsError("; ".join(explained(error, cls)), where=where) from None
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> Self:
@@ -79,12 +79,17 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _explain(cls: type[BaseModel], error: Mapping[str, Any]) -> str:
+def explained(error: ValidationError, cls: type[BaseModel] | None = None) -> list[str]:
+    """One line for each thing that is wrong: the dotted setting, what about it, and what was given or is known."""
+    return [_explain(cls, dict(entry)) for entry in error.errors()]
+
+
+def _explain(cls: type[BaseModel] | None, error: Mapping[str, Any]) -> str:
     """One line for one validation error: the dotted key, what is wrong, and the nearest known key."""
     path = ".".join(str(part) for part in error["loc"])
     if error["type"] != "extra_forbidden":
         given = "" if error["type"] == "missing" else f" (given: {error['input']!r})"
-        return f"{path}: {error['msg']}{given}"
+        return f"{path}: {error['msg'].removeprefix('Value error, ')}{given}"
     owner: Any = cls
     for part in error["loc"][:-1]:
         annotation = owner.model_fields[part].annotation if part in getattr(owner, "model_fields", {}) else None

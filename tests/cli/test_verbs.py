@@ -216,3 +216,24 @@ def test_a_mistake_ends_in_a_message_without_a_traceback(
     told = capsys.readouterr().err
     assert caught.value.code == 2
     assert "Error:" in told and "To mend it:" in told and "Traceback" not in told
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--tune", "half"], "--tune: 'half' is not a tuning rule; write full, top:N"),
+        (["--training.batch-size", "many"], "--training.batch-size: Input should be a valid integer"),
+        (["--training.epochs", "0"], "--training.epochs: Input should be greater than or equal to 1 (given: '0')"),
+        (["--training.epoch", "3"], "Did you mean --training.epochs?"),
+    ],
+)
+def test_wrong_flags_are_told_before_any_work(
+    flags: list[str], told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["transrec", "train", "nowhere", "--out", "x", *flags])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    shown = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert caught.value.code == 2
+    assert told in shown
+    assert "pydantic.dev" not in shown

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import sys
 
-from cyclopts import App
+from cyclopts import App, CycloptsError, CycloptsPanel
 from cyclopts.argument import ArgumentCollection
 from cyclopts.config import Dict
-from rich.console import Console
+from pydantic import ValidationError
+from rich.console import Console, RenderableType
 
 from transrec._version import __version__
 from transrec.errors import TransRecError
-from transrec.settings import read_yaml
+from transrec.settings import explained, read_yaml
 
 VERBS = {
     "demo": "Watch the whole path on a small built-in world: pre-train, transfer, compare, recommend.",
@@ -42,6 +43,15 @@ def _from_file(app: App, commands: tuple[str, ...], arguments: ArgumentCollectio
     Dict(settings, use_commands_as_keys=False, source=path)(app, commands, arguments)
 
 
+def _told(error: CycloptsError) -> RenderableType:
+    """What is wrong with the command line, in the words of the settings where they are what is wrong."""
+    cause = error.__cause__ or error.__context__
+    if not isinstance(cause, ValidationError):
+        return CycloptsPanel(error)
+    lines = [line.partition(":") for line in explained(cause)]
+    return CycloptsPanel("\n".join(f"--{name.replace('_', '-')}:{told}" for name, _, told in lines))
+
+
 app = App(
     name="transrec",
     version=__version__,
@@ -49,6 +59,7 @@ app = App(
     "to another that shares no user and no item with it.",
     config=_from_file,
     help_format="markdown",
+    error_formatter=_told,
 )
 for _verb, _help in VERBS.items():
     app.command(f"transrec.cli.{_verb}:{_verb}", name=_verb, help=_help)

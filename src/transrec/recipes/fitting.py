@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
 from accelerate import PartialState
+from pydantic import field_validator
 from rich.console import Console
 
 from transrec.data.batches import ItemBatch, MixedBatches, SequenceBatches
 from transrec.data.dataset import Dataset
 from transrec.data.splits import Split, SplitSettings, split_of
 from transrec.data.store import ContentStore
+from transrec.errors import SettingsError
 from transrec.evaluation.ranks import ModelRanker, validation_metrics
 from transrec.model import ModelSettings, TransRec
 from transrec.objectives import ObjectiveSettings, build_objective
@@ -27,7 +29,7 @@ from transrec.runs import DataRecord, RunRecord, write_card, write_parameters
 from transrec.settings import Settings
 from transrec.training.settings import TrainingSettings
 from transrec.training.trainer import Fit, Trainer, resolve_device
-from transrec.transfer import Tuning, apply_tuning, fates
+from transrec.transfer import SourceRule, Tuning, apply_tuning, fates
 
 CALIBRATION_ITEMS = 2048
 """Items of each platform by which the encoders' vectors are standardised."""
@@ -46,6 +48,11 @@ class FitSettings(Settings, ABC):
     tune: str = "top:2"
     """Which parameters learn: full, top:N (the N top blocks of each encoder and all above), or frozen (all but the
     encoders)."""
+
+    @field_validator("tune")
+    @classmethod
+    def _is_a_tuning_rule(cls, text: str) -> str:
+        return str(_as_value_error(Tuning.parse, text))
 
     @property
     @abstractmethod
@@ -71,9 +78,27 @@ class TransferSettings(FitSettings):
     """Where parameters come from: PATTERN=copy or PATTERN=fresh over their names, the first that matches counts; what none
     matches is copied, except an identity table, which starts fresh. 'users.*=fresh' moves the item encoders alone."""
 
+    @field_validator("rules")
+    @classmethod
+    def _are_rules(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        for text in texts:
+            _as_value_error(SourceRule.parse, text)
+        return texts
+
     @property
     def verb(self) -> Literal["train", "transfer"]:
         return "transfer"
+
+
+_Parsed = TypeVar("_Parsed")
+
+
+def _as_value_error(parse: Callable[[str], _Parsed], text: str) -> _Parsed:
+    """What a parser gives, its complaint turned into the kind that settings collect."""
+    try:
+        return parse(text)
+    except SettingsError as error:
+        raise ValueError(f"{error.what}; {error.remedy}") from None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
