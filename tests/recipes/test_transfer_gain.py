@@ -28,7 +28,7 @@ from transrec.recipes.train import train
 from transrec.recipes.transfer import transfer
 from transrec.retrieval.index import CatalogIndex
 
-SEEDS = range(5)
+SEEDS = range(5, 10)
 TARGETS: tuple[Modalities, ...] = ("mixed", "image")
 QUIET = Console(quiet=True)
 SHORT = Behaviour(shortest=5, longest=7)

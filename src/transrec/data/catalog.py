@@ -6,7 +6,7 @@ import functools
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import lance
 import numpy as np
@@ -17,51 +17,13 @@ from transrec.data.frames import as_polars, render_text, require_columns
 from transrec.data.item import RESERVED, VECTOR_PREFIX
 from transrec.data.item import Item as Item
 from transrec.data.item import table_of_items as table_of_items
+from transrec.data.rows import Appended, InMemory, OnDisk, Rows
 from transrec.errors import DataError, UnknownItemError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 TITLE_COLUMNS = ("title", "name", "headline", "item_name", "product_name")
-
-
-class _Rows(Protocol):
-    """Where a catalog's rows are: in memory or in a Lance dataset."""
-
-    @property
-    def schema(self) -> pa.Schema: ...
-    def take(self, rows: Sequence[int], columns: Sequence[str]) -> pa.Table: ...
-    def read(self, columns: Sequence[str]) -> pa.Table: ...
-
-
-class _InMemory:
-    def __init__(self, table: pa.Table) -> None:
-        self._table = table
-
-    @property
-    def schema(self) -> pa.Schema:
-        return self._table.schema
-
-    def take(self, rows: Sequence[int], columns: Sequence[str]) -> pa.Table:
-        return self._table.select(list(columns)).take(pa.array(rows, pa.int64()))
-
-    def read(self, columns: Sequence[str]) -> pa.Table:
-        return self._table.select(list(columns))
-
-
-class _OnDisk:
-    def __init__(self, folder: Path) -> None:
-        self._dataset = lance.dataset(str(folder))
-
-    @property
-    def schema(self) -> pa.Schema:
-        return self._dataset.schema
-
-    def take(self, rows: Sequence[int], columns: Sequence[str]) -> pa.Table:
-        return self._dataset.take(list(rows), columns=list(columns))
-
-    def read(self, columns: Sequence[str]) -> pa.Table:
-        return self._dataset.to_table(columns=list(columns))
 
 
 class Catalog:
@@ -73,7 +35,7 @@ class Catalog:
     Build one with :meth:`from_frame`, :meth:`from_items` or :meth:`open`.
     """
 
-    def __init__(self, rows: _Rows) -> None:
+    def __init__(self, rows: Rows) -> None:
         self._rows = rows
         light = rows.read(["id", "content", *_presence_columns(rows.schema)])
         self.ids: list[str] = light.column("id").to_pylist()
@@ -98,7 +60,7 @@ class Catalog:
             items: in the order of their rows.
             columns: further columns for display and filters, each as long as the items.
         """
-        return cls(_InMemory(table_of_items(list(items), columns)))
+        return cls(InMemory(table_of_items(list(items), columns)))
 
     @classmethod
     def from_frame(
@@ -149,7 +111,7 @@ class Catalog:
         folder = Path(folder)
         if not folder.exists():
             raise DataError(f"there is no catalog at {folder}", remedy="`transrec ingest` writes one")
-        return cls(_OnDisk(folder))
+        return cls(OnDisk(folder))
 
     def save(self, folder: str | Path) -> None:
         """Write the catalog as a Lance dataset, replacing what is there."""
@@ -157,7 +119,7 @@ class Catalog:
         lance.write_dataset(table, str(folder), mode="overwrite" if Path(folder).exists() else "create")
 
     def append(self, items: Sequence[Item], columns: Mapping[str, Sequence[Any]] | None = None) -> Catalog:
-        """A catalog in memory with more items at the end; the rows of the present ones stay.
+        """A catalog with more items at the end, which are in memory; the rows of the present ones stay where they are.
 
         Raises:
             DataError: an id is there already.
@@ -166,9 +128,7 @@ class Catalog:
         twice = [item.id for item in items if item.id in present]
         if twice:
             raise DataError(f"{len(twice)} items are in the catalog already, for example {twice[0]!r}")
-        old = self._rows.read(self._rows.schema.names)
-        new = table_of_items(items, columns)
-        return Catalog(_InMemory(pa.concat_tables([old, new], promote_options="permissive")))
+        return Catalog(Appended(self._rows, len(self), InMemory(table_of_items(items, columns))))
 
     # ---- reading --------------------------------------------------------------------------------------------------
 
