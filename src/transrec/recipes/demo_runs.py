@@ -41,8 +41,11 @@ def _training(epochs: int, rate: float, *, patience: int = 8) -> TrainingSetting
 
 
 class DemoSettings(Settings):
-    """How long the demo learns. Rates and epochs were chosen on validation events, from small grids that overlap: each method
-    was given the rate at which it did best."""
+    """How long the demo learns.
+
+    Rates and epochs were chosen on validation events, from small grids that overlap; each method was given the rate at which
+    it did best.
+    """
 
     scale: float = Field(default=1.0, gt=0)
     """Multiplies the 3,000 users of the source."""
