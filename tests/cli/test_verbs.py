@@ -104,6 +104,17 @@ def test_several_sources(ground: Ground, tmp_path: Path) -> None:
     assert [d.name for d in RunRecord.read(tmp_path / "run").data] == ["source", "target"]
 
 
+def test_a_split_by_time_is_kept_for_the_evaluation(
+    ground: Ground, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(
+        *("train", ground.folder / "source", "--out", tmp_path / "run", "--config", ground.config),
+        *("--split.kind", "time", "--split.test", 0.2, "--training.max-steps", 1),
+    )
+    run("evaluate", tmp_path / "run", "--no-baselines", "--device", "cpu", "--resamples", 100)
+    assert "by time (last 20% of the events test" in " ".join(capsys.readouterr().out.split())
+
+
 def test_transfer_copies_everything_and_notes_where_it_came_from(ground: Ground, tmp_path: Path) -> None:
     run(
         *("transfer", ground.run, ground.folder / "target", "--out", tmp_path / "moved", "--config", ground.fitting),
