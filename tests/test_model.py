@@ -109,17 +109,28 @@ def test_the_hub_gets_the_folder_without_checkpoints(saved: Path, monkeypatch: p
         def create_repo(self, repository: str, **options: Any) -> None:
             calls["made"] = (repository, options)
 
+        def upload_file(self, **options: Any) -> None:
+            calls["settings"] = yaml.safe_load(options["path_or_fileobj"])
+
         def upload_folder(self, **options: Any) -> str:
             calls["uploaded"] = options
             return "https://example.org/commit/1"
 
     monkeypatch.setattr(huggingface_hub, "HfApi", Hub)
+    record = {"source": "/home/me/runs/source", "data": [{"name": "garden", "path": "/home/me/data", "fingerprint": "f"}]}
+    change(saved / "settings.yaml", run=record)
     address = TransRec.load(saved).push_to_hub("me/garden", saved, token="secret")
     assert address == "https://example.org/commit/1"
     assert calls["token"] == "secret"
     assert calls["made"] == ("me/garden", {"private": True, "exist_ok": True})
     assert calls["uploaded"]["repo_id"] == "me/garden"
-    assert "checkpoints/*" in calls["uploaded"]["ignore_patterns"]
+    assert {"checkpoints/*", "evaluation/*.parquet", "settings.yaml"} <= set(calls["uploaded"]["ignore_patterns"])
+    assert calls["settings"]["model"] == yaml.safe_load((saved / "settings.yaml").read_text())["model"]
+    assert calls["settings"]["run"] == {
+        "source": "source",
+        "data": [{"name": "garden", "path": "", "fingerprint": "f"}],
+        "ancestors": [],
+    }
 
 
 def test_the_hub_is_asked_for_names_that_are_no_folders(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:

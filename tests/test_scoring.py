@@ -30,7 +30,10 @@ def test_cosine_scale_is_bounded() -> None:
     scorer = CosineScorer()
     with torch.no_grad():
         scorer.log_scale.fill_(50.0)
-    assert scorer.scale.item() == 100.0
+    scale = scorer.scale
+    scale.backward()
+    assert scale.item() == pytest.approx(100.0)
+    assert scorer.log_scale.grad is not None and scorer.log_scale.grad.item() > 0, "it can come back"
 
 
 @pytest.mark.parametrize("scorer", [DotScorer(), CosineScorer().double()])

@@ -11,11 +11,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import safetensors.torch
 import torch
 import yaml
+from pydantic import Field
 from safetensors import SafetensorError
 from torch import nn
 
@@ -44,7 +45,7 @@ class ModelSettings(Settings):
     """The user tower."""
     scorer: Literal["cosine", "dot"] = "cosine"
     """How a user and an item meet: cosine with a learned temperature, or (as published) the plain inner product."""
-    temperature: float = 0.07
+    temperature: float = Field(default=0.07, ge=0.01)
     """Where the temperature of the cosine starts."""
 
 
@@ -184,7 +185,9 @@ class TransRec(nn.Module):
         return model.to(device).eval()
 
     def push_to_hub(self, repository: str, folder: str | Path, *, private: bool = True, token: str | None = None) -> str:
-        """Upload a run folder (without checkpoints, logs and indexes) to the Hugging Face hub.
+        """Upload a run folder to the Hugging Face hub.
+
+        Checkpoints, logs, indexes and the ranks of single users stay here, and so do the paths of this machine.
 
         Args:
             repository: ``"owner/name"``; made if it is not there.
@@ -200,7 +203,9 @@ class TransRec(nn.Module):
         self.save(folder)
         api = HfApi(token=token)
         api.create_repo(repository, private=private, exist_ok=True)
-        ignored = ["checkpoints/*", "tensorboard/*", "index/*"]
+        ignored = ["checkpoints/*", "tensorboard/*", "index/*", "evaluation/*.parquet", SETTINGS]
+        settings = yaml.safe_dump(_without_paths(read_yaml(Path(folder) / SETTINGS)), sort_keys=False, allow_unicode=True)
+        api.upload_file(repo_id=repository, path_or_fileobj=settings.encode(), path_in_repo=SETTINGS)
         return str(api.upload_folder(repo_id=repository, folder_path=str(folder), ignore_patterns=ignored))
 
 
@@ -246,6 +251,17 @@ def _build_scorer(settings: ModelSettings) -> Scorer:
     return CosineScorer(settings.temperature) if settings.scorer == "cosine" else DotScorer()
 
 
+def _without_paths(document: dict[str, Any]) -> dict[str, Any]:
+    """A run's settings without where its data and its source were on this machine."""
+    run = document.get("run")
+    if not isinstance(run, dict):
+        return document
+    bare = {**run, "source": Path(run.get("source", "")).name}
+    for kind in ("data", "ancestors"):
+        bare[kind] = [{**record, "path": ""} for record in run.get(kind, [])]
+    return {**document, "run": bare}
+
+
 def _local_folder(folder: str | Path) -> Path:
     """The folder itself, or a download of the hub repository of this name."""
     path = Path(folder)
@@ -256,7 +272,7 @@ def _local_folder(folder: str | Path) -> Path:
 
     try:
         return Path(snapshot_download(str(folder)))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         raise RunError(
             f"{folder} is neither a folder here nor a repository that the hub gave us ({type(error).__name__})",
             remedy="check the path; offline, download the run first and give its folder",

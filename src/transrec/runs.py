@@ -51,6 +51,8 @@ class RunRecord(Settings):
     """The run that it started from, as an absolute path; empty when it was trained from scratch."""
     data: tuple[DataRecord, ...]
     """What it learned from, the first being what it recommends from."""
+    ancestors: tuple[DataRecord, ...] = ()
+    """What the runs before it learned from, back to the first."""
     split: SplitSettings
     """Which of the events it learned from."""
     tune: str
@@ -87,6 +89,14 @@ class RunRecord(Settings):
         fitting = {name: own.pop(name) for name in FITTING}
         document = {**present, **fitting, "run": own}
         path.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
+
+
+def learned_from(run: str | Path) -> tuple[DataRecord, ...]:
+    """Everything that a run and those before it learned from; empty for a folder that only holds a model."""
+    if "run" not in (read_yaml(Path(run) / SETTINGS) if (Path(run) / SETTINGS).exists() else {}):
+        return ()
+    record = RunRecord.read(run)
+    return (*record.data, *record.ancestors)
 
 
 def open_run_data(run: str | Path, data: str | Path | None = None) -> Dataset:

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from transrec.views import UserKind
 
+LARGEST_LOG_SCALE = math.log(100.0)
+
 
 class Scorer(nn.Module, ABC):
     """Scores user vectors against item vectors.
@@ -46,8 +48,8 @@ class CosineScorer(Scorer):
     """The cosine, divided by a learned temperature: s(u, i) = exp(a) cos(u, e_i).
 
     Args:
-        temperature: where the temperature 1 / exp(a) starts. The scale exp(a) is kept below 100, as in CLIP (Radford et
-            al. 2021, section 2.4), because an unbounded one makes training unstable.
+        temperature: where the temperature 1 / exp(a) starts, at least 0.01. The scale exp(a) is kept below 100, as in CLIP
+            (Radford et al. 2021, section 2.4), because an unbounded one makes training unstable.
     """
 
     takes: UserKind = "states"
@@ -59,7 +61,9 @@ class CosineScorer(Scorer):
     @property
     def scale(self) -> Tensor:
         """exp(a), at most 100."""
-        return self.log_scale.exp().clamp(max=100.0)
+        with torch.no_grad():  # the parameter itself is kept in bounds: clamping the result would end its gradient
+            self.log_scale.clamp_(max=LARGEST_LOG_SCALE)
+        return self.log_scale.exp()
 
     def forward(self, users_ND: Tensor, items_VD: Tensor) -> Tensor:
         return self.scale * F.normalize(users_ND, dim=-1) @ F.normalize(items_VD, dim=-1).T

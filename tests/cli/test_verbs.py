@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,14 @@ import pytest
 import yaml
 
 from transrec.cli import app, main
+from transrec.data.catalog import Catalog
 from transrec.data.dataset import Dataset
 from transrec.data.worlds import World
-from transrec.errors import RunError, SettingsError, TransRecError
+from transrec.errors import DataError, RunError, SettingsError, TransRecError
 from transrec.items.scratch import new_image_backbone, new_text_backbone
 from transrec.model import TransRec
 from transrec.runs import RunRecord
+from transrec.training.trainer import Trainer
 
 
 class Ground:
@@ -178,6 +181,75 @@ def test_resume_wants_the_same_settings(ground: Ground) -> None:
             *("train", ground.folder / "source", "--out", ground.run, "--config", ground.config),
             *("--training.learning-rate", 0.5, "--resume"),
         )
+
+
+def test_resuming_without_checkpoints_leaves_a_finished_model_alone(ground: Ground, tmp_path: Path) -> None:
+    shutil.copytree(ground.run, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    before = (tmp_path / "run" / "model.safetensors").read_bytes()
+    with pytest.raises(RunError, match="no checkpoint to resume from"):
+        run("train", ground.folder / "source", "--out", tmp_path / "run", "--config", ground.config, "--resume")
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == before
+
+
+def test_an_interrupt_before_the_first_validation_can_be_resumed(
+    ground: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("train", ground.folder / "source", "--out", tmp_path / "run", "--config", ground.config)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Trainer, "_step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(*words)
+    run(*words, "--resume")
+    ours, theirs = TransRec.load(tmp_path / "run").state_dict(), TransRec.load(ground.run).state_dict()
+    assert all(tensor.equal(theirs[name]) for name, tensor in ours.items())
+
+
+def test_what_a_run_has_learned_from_is_never_called_zero_shot(
+    ground: Ground, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(
+        *("transfer", ground.run, ground.folder / "target", "--out", tmp_path / "moved", "--config", ground.fitting),
+        *("--training.max-steps", 1),
+    )
+    quick = ("--no-baselines", "--device", "cpu", "--resamples", 100)
+    run("evaluate", tmp_path / "moved", "--data", ground.folder / "source", *quick)
+    document = json.loads((tmp_path / "moved" / "evaluation" / "source.json").read_text())
+    assert document["evaluations"][0]["ranker"] == "moved (learned there before it moved)"
+    fewer = type(ground.target.interactions).from_columns(ground.target.interactions.to_frame().head(-4))
+    Dataset(ground.target.catalog, fewer, "target").save(tmp_path / "target")
+    run("evaluate", tmp_path / "moved", "--data", tmp_path / "target", *quick)
+    document = json.loads((tmp_path / "moved" / "evaluation" / "target.json").read_text())
+    assert document["evaluations"][0]["ranker"] == "moved (transfer, data changed since)"
+
+
+def test_an_identity_run_is_refused_on_another_platform(ground: Ground, tmp_path: Path) -> None:
+    run(
+        *("train", ground.folder / "source", "--out", tmp_path / "ids", "--config", ground.config),
+        *("--model.items.modalities", "identity", "--tune", "full", "--training.max-steps", 1),
+    )
+    with pytest.raises(RunError, match="knows items by their identity, which means nothing on another platform"):
+        run("evaluate", tmp_path / "ids", "--data", ground.folder / "target", "--device", "cpu")
+
+
+def test_titles_are_shown_as_they_are(ground: Ground, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    titles = [f"Film {n} [director's cut] [/b]" for n in range(len(ground.source.catalog))]
+    catalog = Catalog.from_items(ground.source.catalog.items(range(len(titles))), {"title": titles})
+    odd = Dataset(catalog, ground.source.interactions, "odd").save(tmp_path / "odd")
+    run("recommend", ground.run, "--data", odd.folder, "--history", catalog.ids[0], "--k", 1)
+    assert "Film 0 [director's cut] [/b]" in capsys.readouterr().out
+
+
+def test_users_with_too_few_events_are_told_before_any_encoder_is_loaded(ground: Ground, tmp_path: Path) -> None:
+    events = ground.source.interactions.to_frame().group_by("user", maintain_order=True).head(3)
+    short = Dataset(ground.source.catalog, type(ground.source.interactions).from_columns(events), "short")
+    short.save(tmp_path / "short")
+    with pytest.raises(DataError, match="none of the 60 users has two training events"):
+        run("train", tmp_path / "short", "--out", tmp_path / "run", "--model.items.text.backbone", "nowhere")
 
 
 def test_a_changed_dataset_is_refused(ground: Ground, tmp_path: Path) -> None:

@@ -165,6 +165,12 @@ def test_ranks_share_a_batch_without_overlap() -> None:
     assert len(parts[0]) == len(parts[1]) == 2
 
 
+def test_every_rank_has_a_window_of_every_batch() -> None:
+    made = [batches(split_of([9] * 5), WindowPlan("next", length=20), shard=(rank, 3)) for rank in range(3)]
+    assert made[0].steps_per_epoch == 2, "the second batch has one window"
+    assert all(len(one.batch(1).mask_BL) >= 1 for one in made)
+
+
 def test_inclusion_is_the_probability_that_simulation_finds() -> None:
     """An item with the share p of the events is missed by m independent draws and by the shared ones."""
     split = split_of([12] * 30, seed=1)

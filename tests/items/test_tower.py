@@ -315,3 +315,9 @@ def test_every_encoder_is_the_contract():
     for kind in (TextEncoder, ImageEncoder, FeatureEncoder, IdentityEncoder):
         assert issubclass(kind, ModalityEncoder)
         assert encoder_class(f"{kind.__module__}:{kind.__qualname__}") is kind
+
+
+def test_one_identity_table_for_platforms_that_share_ids_is_refused():
+    catalogs = [Catalog.from_items([Item(id="1", text=text)]) for text in ("a hat", "a book")]
+    with pytest.raises(ModelError, match="1 item ids occur on more than one of the platforms"):
+        build_items(ItemSettings(modalities=("identity",)), catalogs)

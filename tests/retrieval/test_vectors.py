@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from cases import SETTINGS, platform
+from PIL import Image
 
+from transrec.data.catalog import Catalog, Item
 from transrec.data.store import ContentStore
 from transrec.items.encoder import Prepared
-from transrec.model import TransRec
-from transrec.retrieval.vectors import weights_digest, with_vectors
+from transrec.items.scratch import new_image_backbone, new_text_backbone
+from transrec.model import ModelSettings, TransRec
+from transrec.retrieval.vectors import assets_digest, weights_digest, with_vectors
 
 
 @pytest.fixture
@@ -60,3 +64,47 @@ def test_encoders_that_learn_are_left_out_in_training(model: TransRec) -> None:
     assert with_vectors(model, store, None, training=True).parts["given"] is store.parts["given"]
     encoder.scale.requires_grad_(requires_grad=False)
     assert with_vectors(model, store, None, training=True).parts["given"] is not store.parts["given"]
+
+
+def test_encoders_with_the_same_weights_and_other_settings_do_not_share_vectors(tmp_path: Path) -> None:
+    texts = ["a red hat", "two blue socks and a scarf", "shoes"]
+    folder = new_text_backbone(texts, tmp_path / "backbone", width=16, layers=1, heads=2)
+    catalog = Catalog.from_items([Item(id=text, text=text) for text in texts])
+    found = {}
+    for pooling in ("mean", "first"):
+        text = {"backbone": str(folder), "max_length": 12, "pooling": pooling}
+        settings = ModelSettings.from_mapping({"items": {"width": 16, "text": text}, "users": {"heads": 2}})
+        model = TransRec.build(settings, [catalog], seed=1)
+        store = ContentStore.prepare(catalog, model.items.preparers(), tmp_path / "store")
+        stored = with_vectors(model, store, tmp_path / "store").gather(np.arange(3)).parts["text"].content
+        with torch.no_grad():
+            direct = model.items.encoders["text"].eval()(store.gather(np.arange(3)).parts["text"].content)
+        assert torch.allclose(stored, direct, atol=1e-6)
+        found[pooling] = stored
+    assert not torch.allclose(found["mean"], found["first"])
+
+
+def test_a_loaded_run_finds_the_vectors_of_the_one_that_was_saved(tmp_path: Path) -> None:
+    texts = ["a red hat", "two blue socks and a scarf", "shoes"]
+    folder = new_text_backbone(texts, tmp_path / "backbone", width=16, layers=1, heads=2)
+    new_image_backbone(tmp_path / "image", side=16, width=16, layers=1)
+    settings = ModelSettings.from_mapping(
+        {
+            "items": {
+                "width": 16,
+                "modalities": ["text", "image"],
+                "text": {"backbone": str(folder), "max_length": 12},
+                "image": {"backbone": str(tmp_path / "image")},
+            },
+            "users": {"heads": 2},
+        }
+    )
+    picture = io.BytesIO()
+    Image.new("RGB", (16, 16), "red").save(picture, "PNG")
+    catalog = Catalog.from_items([Item(id="a", text="a red hat"), Item(id="b", image=picture.getvalue())])
+    model = TransRec.build(settings, [catalog], seed=1)
+    model.save(tmp_path / "run")
+    for name, encoder in TransRec.load(tmp_path / "run").items.encoders.items():
+        original = model.items.encoders[name]
+        assert assets_digest(encoder) == assets_digest(original)
+        assert weights_digest(encoder) == weights_digest(original)

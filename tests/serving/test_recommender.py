@@ -7,12 +7,15 @@ import pytest
 import torch
 from cases import SETTINGS, platform
 
-from transrec.data.catalog import Item
+from transrec.data.catalog import Catalog, Item
+from transrec.data.dataset import Dataset
 from transrec.data.histories import Histories
 from transrec.errors import DataError, UnknownItemError
 from transrec.model import TransRec
 from transrec.retrieval.index import encode_histories
 from transrec.serving.recommender import Recommender
+
+SETTINGS_GIVEN = SETTINGS.updated({"items": {"modalities": ["given"]}})
 
 
 @pytest.fixture
@@ -93,3 +96,20 @@ def test_items_that_cannot_be_added_are_refused_whole(recommender: Recommender) 
     with pytest.raises(DataError, match="nothing that this model reads, for example 'words'"):
         recommender.add([new, Item(id="words", text="only words")])
     assert len(recommender.catalog) == len(recommender.index) == 50
+
+
+def test_items_that_the_model_cannot_read_rank_after_all_others() -> None:
+    dataset = platform()
+    words = [Item(id="words", text="only words")]
+    mixed = Dataset(dataset.catalog.append(words), dataset.interactions, "mixed")
+    found = Recommender.of(TransRec.build(SETTINGS_GIVEN, [dataset.catalog], seed=1), mixed).recommend(["i4"], k=100)
+    assert [item.id for item in found][-1] == "words"
+    assert len(found) == 50
+
+
+def test_a_platform_of_which_nothing_can_be_read_is_refused() -> None:
+    dataset = platform()
+    catalog = Catalog.from_items([Item(id=i, text="words") for i in dataset.catalog.ids])
+    model = TransRec.build(SETTINGS_GIVEN, [dataset.catalog], seed=1)
+    with pytest.raises(DataError, match="the model reads given, and no item of small has any of it"):
+        Recommender.of(model, Dataset(catalog, dataset.interactions, "small"))

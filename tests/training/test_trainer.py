@@ -172,3 +172,8 @@ def test_a_device_that_is_not_there_is_said() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(TrainingError, match="no usable cuda device"):
             resolve_device("cuda")
+
+
+def test_a_second_training_may_have_another_precision() -> None:
+    for precision in ("float32", "bfloat16", "float32"):
+        fit(Case(), Validation([0.1]), epochs=1, precision=precision)

@@ -60,6 +60,7 @@ app = App(
     config=_from_file,
     help_format="markdown",
     error_formatter=_told,
+    suppress_keyboard_interrupt=False,  # main says what is kept
 )
 for _verb, _help in VERBS.items():
     app.command(f"transrec.cli.{_verb}:{_verb}", name=_verb, help=_help)

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from transrec.data.sampling import UniformNegatives
 from transrec.data.splits import Split
-from transrec.errors import DataError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,11 +170,7 @@ class SequenceBatches:
         self._batch_size, (self._rank, self._ranks) = batch_size, shard
         self._starts, self._train_ends = split.interactions.offsets[:-1], split.train_ends
         self._windows = _windows(self._starts, self._train_ends, plan)
-        if not len(self._windows):
-            raise DataError(
-                f"none of the {len(self._starts):,} users has two training events, so there is nothing to predict",
-                remedy="training needs users with at least two events before the held-out ones",
-            )
+        split.require_trainable()
         self._kept_order: tuple[int, np.ndarray] | None = None
         counts = split.train_counts(len(source))
         self._popularity = (counts / counts.sum()).astype(np.float32)
@@ -193,8 +188,13 @@ class SequenceBatches:
     def batch(self, step: int) -> SequenceBatch:
         """The batch of this step."""
         epoch, place = divmod(step, self.steps_per_epoch)
-        chosen = self._order(epoch)[place * self._batch_size : (place + 1) * self._batch_size][self._rank :: self._ranks]
-        return self._collate(self._windows[chosen], np.random.default_rng([self._seed, step, 1 + self._rank]))
+        order = self._order(epoch)
+        chosen = order[place * self._batch_size : (place + 1) * self._batch_size]
+        if len(chosen) < self._ranks:  # every rank needs a window, so some are seen twice
+            chosen = np.resize(np.concatenate([chosen, order]), self._ranks)
+        return self._collate(
+            self._windows[chosen[self._rank :: self._ranks]], np.random.default_rng([self._seed, step, 1 + self._rank])
+        )
 
     def _order(self, epoch: int) -> np.ndarray:
         """The order of the windows in an epoch; kept, because every step of the epoch asks for it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,10 @@ class Dataset:
 
     @property
     def store_folder(self) -> Path | None:
-        """Where prepared content is kept (``DATA/store``), or None when the dataset lives in memory."""
-        return self.folder / "store" if self.folder else None
+        """Where prepared content is kept (``DATA/store``), or None: in memory, or where nothing may be written."""
+        if self.folder is None or not os.access(self.folder, os.W_OK):
+            return None
+        return self.folder / "store"
 
     @classmethod
     def open(cls, folder: str | Path) -> Dataset:

@@ -60,6 +60,21 @@ class Split:
     description: str
     skipped: dict[str, int]
 
+    def require_trainable(self) -> None:
+        """Raise a DataError when no user has two training events, for then there is nothing to predict.
+
+        Raises:
+            DataError: see above.
+        """
+        if not (self.train_ends - self.interactions.offsets[:-1] >= 2).any():
+            raise DataError(
+                f"none of the {len(self.interactions.users):,} users has two training events, so there is nothing to "
+                "predict",
+                where=self.description,
+                remedy="training needs users with at least two events before the held-out ones; with leave-one-out that "
+                "is four in all",
+            )
+
     def train_rows(self) -> np.ndarray:
         """The rows of all training events, int64 of shape (events,)."""
         rows: np.ndarray = self.interactions.rows[self.train_mask()]

@@ -7,7 +7,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -118,6 +118,22 @@ class ContentStore:
 
     def __len__(self) -> int:
         return self._size
+
+    def require_readable(self, encoders: Iterable[str], name: str) -> None:
+        """Raise a DataError when no encoder can make anything of any item.
+
+        Args:
+            encoders: the modalities that are read.
+            name: of the dataset.
+
+        Raises:
+            DataError: see above.
+        """
+        if len(self.unreadable) == self._size:
+            raise DataError(
+                f"the model reads {', '.join(encoders)}, and no item of {name} has any of it",
+                remedy="choose a model that was trained on what this platform has",
+            )
 
     def gather(self, rows: np.ndarray) -> ItemBatch:
         """The items of these distinct rows, in this order."""

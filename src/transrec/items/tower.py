@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -108,16 +108,18 @@ class ItemEncoder(nn.Module):
         return projected_nD.new_zeros(batch.size, self.width).index_copy(0, part.index_n, projected_nD)
 
     @torch.no_grad()
-    def calibrate(self, batches: Iterable[ItemBatch]) -> None:
-        """Take the mean and deviation of every encoder's vectors from these items, for :class:`Projection` to take off.
+    def calibrate(self, batches: Iterable[ItemBatch], modalities: Collection[str]) -> None:
+        """Take the mean and deviation of these encoders' vectors from these items, for :class:`Projection` to take off.
 
         Identity tables and given vectors, which are standardised already, are left as they are.
         """
         self.eval()
         found: dict[str, list[Tensor]] = {}
         for batch in batches:
-            for name, part in batch.parts.items():
-                if isinstance(self.projections[name], Projection) and not isinstance(self.encoders[name], FeatureEncoder):
+            for name in modalities:
+                part = batch.parts.get(name)
+                standard = isinstance(self.encoders[name], FeatureEncoder | IdentityEncoder)
+                if part is not None and not standard:
                     made = part.content if isinstance(part.content, Tensor) else self.encoders[name](part.content)
                     found.setdefault(name, []).append(made)
         for name, vectors in found.items():
@@ -248,7 +250,15 @@ def _build_encoder(name: str, settings: ItemSettings, catalogs: Sequence[Catalog
     if name == "image":
         return ImageEncoder.from_settings(settings.image)
     if name == "identity":
-        return IdentityEncoder(list(dict.fromkeys(i for catalog in catalogs for i in catalog.ids)), settings.width)
+        ids = [item_id for catalog in catalogs for item_id in catalog.ids]
+        if len(set(ids)) < len(ids):
+            raise ModelError(
+                f"{len(ids) - len(set(ids)):,} item ids occur on more than one of the platforms, so one identity table "
+                "would mix up different items",
+                where="model.items.modalities",
+                remedy="train an identity encoder on one platform, or make the ids differ",
+            )
+        return IdentityEncoder(ids, settings.width)
     catalog = next(catalog for catalog in catalogs if name in catalog.modalities)
     return FeatureEncoder.from_catalog(catalog, name, standardise=settings.standardise)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch.nn.functional as F
+from pydantic import Field
 
 from transrec.data.batches import SequenceBatch, WindowPlan
 from transrec.errors import ModelError
@@ -16,9 +17,9 @@ from transrec.settings import Settings
 class MultiStepSettings(Settings):
     """Multi-step binary cross-entropy."""
 
-    positives: int = 5
+    positives: int = Field(default=5, ge=1)
     """P, the following items that the history predicts."""
-    negatives: int = 5
+    negatives: int = Field(default=5, ge=1)
     """K, the sampled items that it must not predict."""
     windows: Literal["all", "last"] = "all"
     """Whether a user's earlier events are targets too, or (as published) only the latest ones."""

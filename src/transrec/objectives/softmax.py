@@ -9,6 +9,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor
 
 from transrec.data.batches import SequenceBatch, WindowPlan
@@ -25,7 +26,7 @@ class SoftmaxSettings(Settings):
     """What is taken from every score before the softmax: the log of the probability that the item is among the batch's
     candidates; the log of its popularity, less the log of how often it is a target in the batch (equal to counting it as
     often as it occurs); or nothing."""
-    shared_negatives: int = 0
+    shared_negatives: int = Field(default=0, ge=0)
     """Items drawn uniformly from the catalog for the whole batch, as further candidates. Cheap where encoders are frozen."""
 
 

@@ -60,10 +60,17 @@ def evaluate(
     out = console or Console()
     record = RunRecord.read(run)
     dataset = data if isinstance(data, Dataset) else open_run_data(run, data)
-    own = dataset.fingerprint in {source.fingerprint for source in record.data}
+    model = TransRec.load(run, device=resolve_device(device))
     split = split_of(dataset.interactions, record.split)
-    ranker = model_ranker(TransRec.load(run, device=resolve_device(device)), dataset)
-    label = f"{Path(run).resolve().name} ({record.verb})" if own else f"{Path(run).resolve().name} (zero-shot)"
+    relation = _relation(record, dataset)
+    if relation == "zero-shot" and "identity" in model.items.encoders:
+        raise RunError(
+            "this run knows items by their identity, which means nothing on another platform",
+            where=str(run),
+            remedy="transfer it: transrec transfer RUN DATA --out RUN2",
+        )
+    ranker = model_ranker(model, dataset)
+    label = f"{Path(run).resolve().name} ({relation})"
     found = [measure(ranker, split, dataset.catalog, name=label, settings=settings)]
     if baselines:
         for kept in kept_baselines(split, len(dataset.catalog), dataset.store_folder):
@@ -79,6 +86,19 @@ def evaluate(
     return found
 
 
+def _relation(record: RunRecord, dataset: Dataset) -> str:
+    """What the run has to do with the dataset: what it learned there, or that it has never seen it."""
+    if dataset.fingerprint in {source.fingerprint for source in record.data}:
+        return record.verb
+    before = [*record.data, *record.ancestors]
+    if dataset.fingerprint in {source.fingerprint for source in before}:
+        return "learned there before it moved"
+    here = str(dataset.folder.resolve()) if dataset.folder else None
+    if any(source.name == dataset.name or (here and source.path == here) for source in before):
+        return f"{record.verb}, data changed since"
+    return "zero-shot"
+
+
 def model_ranker(model: TransRec, dataset: Dataset) -> ModelRanker:
     """A model over the whole catalog of a dataset, encoded once.
 
@@ -88,12 +108,7 @@ def model_ranker(model: TransRec, dataset: Dataset) -> ModelRanker:
     folder = dataset.store_folder
     with progress_bar() as progress:
         store = ContentStore.prepare(dataset.catalog, model.items.preparers(), folder, progress=progress)
-        if len(store.unreadable) == len(store):
-            raise RunError(
-                f"this run reads {', '.join(model.items.encoders)}, but {dataset.name} has "
-                f"{', '.join(dataset.catalog.modalities)}",
-                remedy="choose a run that was trained on what this platform has",
-            )
+        store.require_readable(model.items.encoders, dataset.name)
         store = with_vectors(model, store, folder, progress=progress)
     return ModelRanker(model, CatalogIndex.encode(model, store))
 

@@ -10,7 +10,6 @@ from typing import Literal, TypeVar
 
 import numpy as np
 import torch
-from accelerate import PartialState
 from pydantic import field_validator
 from rich.console import Console
 
@@ -28,7 +27,7 @@ from transrec.retrieval.vectors import with_vectors
 from transrec.runs import DataRecord, RunRecord, write_card, write_parameters
 from transrec.settings import Settings
 from transrec.training.settings import TrainingSettings
-from transrec.training.trainer import Fit, Trainer, resolve_device
+from transrec.training.trainer import Fit, Trainer, processes, resolve_device
 from transrec.transfer import SourceRule, Tuning, apply_tuning, fates
 
 CALIBRATION_ITEMS = 2048
@@ -117,6 +116,12 @@ class NewRun:
     folder: Path | None = None
     resume: bool = False
 
+    @property
+    def fresh_projections(self) -> list[str]:
+        """The modalities whose projection starts fresh, and so has to be standardised."""
+        parts = [name.split(".") for name, source in self.sources.items() if source == "fresh"]
+        return sorted({part[2] for part in parts if part[:2] == ["items", "projections"]})
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Platform:
@@ -140,7 +145,12 @@ class Platform:
         folder = dataset.store_folder
         with progress_bar(console) as progress:
             store = ContentStore.prepare(dataset.catalog, model.items.preparers(), folder, progress=progress)
+            store.require_readable(model.items.encoders, dataset.name)
             store = with_vectors(model, store, folder, training=True, device=device, progress=progress)
+        if len(store.unreadable) and console:
+            console.print(
+                f"{len(store.unreadable):,} items of {dataset.name} have nothing that the model reads; they rank last"
+            )
         return cls(dataset, split_of(dataset.interactions, split), store)
 
 
@@ -157,20 +167,21 @@ def fit(
         console: where tables and progress go; standard error when None.
     """
     device = resolve_device(settings.training.device)
-    ranks = PartialState(cpu=device.type == "cpu")  # one, unless started by torchrun or accelerate launch
+    ranks = processes(device)
     console = console if console and ranks.is_main_process else Console(stderr=True, quiet=not ranks.is_main_process)
     apply_tuning(model, Tuning.parse(settings.tune))
     became = fates(model, run.sources)
     console.print(fate_table(became))
+    model.to(device)
     platforms = [Platform.ready(d, settings.split, model, device=device, console=console) for d in datasets]
-    if settings.verb == "train" and model.settings.items.standardise and not run.resume:
-        calibrate(model, platforms, seed=settings.training.seed)
+    if model.settings.items.standardise and not run.resume:
+        calibrate(model, platforms, run.fresh_projections, seed=settings.training.seed)
     objective = build_objective(settings.objective, model)
     size, seed = settings.training.batch_size, settings.training.seed
     shard = (ranks.process_index, ranks.num_processes)
     each = [SequenceBatches(p.split, p.store, objective.plan, batch_size=size, seed=seed, shard=shard) for p in platforms]
     ranks.wait_for_everyone()
-    if run.folder and ranks.is_main_process:
+    if run.folder and ranks.is_main_process and not run.resume:  # what is there already is worth more than fresh weights
         model.save(run.folder)
         run.record.write(run.folder)
         write_parameters(run.folder, became)
@@ -187,17 +198,18 @@ def fit(
     return result
 
 
-def calibrate(model: TransRec, platforms: Sequence[Platform], *, seed: int) -> None:
-    """Standardise what the encoders make, by a sample of the items of every platform."""
+def calibrate(model: TransRec, platforms: Sequence[Platform], modalities: Sequence[str], *, seed: int) -> None:
+    """Standardise what the encoders of these modalities make, by a sample of the items of every platform."""
     generator = np.random.default_rng(seed)
 
     def sample() -> Iterator[ItemBatch]:
         for platform in platforms:
             rows = generator.permutation(len(platform.store))[:CALIBRATION_ITEMS]
             for at in range(0, len(rows), CALIBRATION_BATCH):
-                yield platform.store.gather(np.sort(rows[at : at + CALIBRATION_BATCH]))
+                yield platform.store.gather(np.sort(rows[at : at + CALIBRATION_BATCH])).to(model.device)
 
-    model.items.calibrate(sample())
+    if modalities:
+        model.items.calibrate(sample(), modalities)
 
 
 def mean_validation(model: TransRec, platforms: Sequence[Platform], *, users: int | None) -> Mapping[str, float]:
@@ -209,12 +221,15 @@ def mean_validation(model: TransRec, platforms: Sequence[Platform], *, users: in
     return {name: sum(metrics[name] for metrics in found) / len(found) for name in found[0]}
 
 
-def record_of(datasets: Sequence[Dataset], settings: FitSettings, *, source: str = "") -> RunRecord:
+def record_of(
+    datasets: Sequence[Dataset], settings: FitSettings, *, source: str = "", ancestors: Sequence[DataRecord] = ()
+) -> RunRecord:
     """How a run comes to be, for its folder."""
     return RunRecord(
         verb=settings.verb,
         source=source,
         data=tuple(DataRecord.of(dataset) for dataset in datasets),
+        ancestors=tuple(ancestors),
         split=settings.split,
         tune=settings.tune,
         rules=settings.rules if isinstance(settings, TransferSettings) else (),

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from transrec.recipes.showing import progress_bar
@@ -47,12 +48,12 @@ def recommend(
         return found
     if found.unknown:
         shown = ", ".join(map(repr, found.unknown[:5])) + (" ..." if len(found.unknown) > 5 else "")
-        out.print(f"[yellow]not in the catalog, left out:[/yellow] {shown}")
+        out.print(f"[yellow]not in the catalog, left out:[/yellow] {escape(shown)}")
     rows = recommender.catalog.rows(found.used)
     for item_id, title in zip(found.used, recommender.catalog.titles(rows), strict=True):
-        out.print(f"[dim]history[/dim]  {title}  [dim]{item_id}[/dim]")
+        out.print(f"[dim]history[/dim]  {escape(title)}  [dim]{escape(item_id)}[/dim]")
     table = Table("", "recommended", "id", "score")
     for place, item in enumerate(found.items, start=1):
-        table.add_row(str(place), item.title, item.id, f"{item.score:.3f}")
+        table.add_row(str(place), escape(item.title), escape(item.id), f"{item.score:.3f}")
     out.print(table)
     return found

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from transrec.data.dataset import Dataset
+from transrec.data.splits import split_of
 from transrec.errors import RunError
 from transrec.model import TransRec
 from transrec.recipes.fitting import NewRun, TrainSettings, fit, record_of
@@ -43,6 +44,8 @@ def train(
     folder = Path(out) if out is not None else None
     if folder and not resume:
         require_empty(folder)
+    for dataset in datasets:
+        split_of(dataset.interactions, settings.split).require_trainable()
     record = record_of(datasets, settings)
     if resume:
         require_same(folder, record)

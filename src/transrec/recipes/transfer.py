@@ -7,10 +7,11 @@ from pathlib import Path
 from rich.console import Console
 
 from transrec.data.dataset import Dataset
+from transrec.data.splits import split_of
 from transrec.model import TransRec
 from transrec.recipes.fitting import NewRun, TransferSettings, fit, record_of
 from transrec.recipes.train import require_same
-from transrec.runs import require_empty
+from transrec.runs import learned_from, require_empty
 from transrec.training.trainer import Fit
 from transrec.transfer import DEFAULT_RULES, SourceRule, copy_parameters
 
@@ -43,7 +44,8 @@ def transfer(
     """
     dataset = data if isinstance(data, Dataset) else Dataset.open(data)
     folder = Path(out) if out is not None else None
-    record = record_of([dataset], settings, source=str(Path(run).resolve()))
+    split_of(dataset.interactions, settings.split).require_trainable()
+    record = record_of([dataset], settings, source=str(Path(run).resolve()), ancestors=learned_from(run))
     if resume:
         require_same(folder, record)
     elif folder:

@@ -39,11 +39,13 @@ class CatalogIndex:
     Args:
         vectors_VD: the vector of every catalog row.
         scorer: how a user and an item meet.
+        unreadable: rows of items that the model can make nothing of, int64; they rank after all others.
     """
 
-    def __init__(self, vectors_VD: Tensor, scorer: Scorer) -> None:
+    def __init__(self, vectors_VD: Tensor, scorer: Scorer, unreadable: np.ndarray | None = None) -> None:
         self.vectors_VD = vectors_VD
         self.scorer = scorer
+        self.unreadable = np.zeros(0, dtype=np.int64) if unreadable is None else unreadable
 
     @classmethod
     @torch.no_grad()
@@ -74,7 +76,7 @@ class CatalogIndex:
             model.train(was_training)
         if not blocks:
             raise EvaluationError("the catalog has no items, so there is nothing to rank")
-        return cls(torch.cat(blocks), model.scorer)
+        return cls(torch.cat(blocks), model.scorer, store.unreadable)
 
     def __len__(self) -> int:
         return len(self.vectors_VD)
@@ -82,8 +84,10 @@ class CatalogIndex:
     @torch.no_grad()
     def scores(self, users_BD: Tensor) -> Tensor:
         """Scores of every item for every user, (B, V) float32, in one block: the caller chooses B."""
-        scores_BV: Tensor = self.scorer(users_BD, self.vectors_VD)
-        return scores_BV.float()
+        scores_BV: Tensor = self.scorer(users_BD, self.vectors_VD).float()
+        if len(self.unreadable):
+            scores_BV[:, torch.from_numpy(self.unreadable).to(scores_BV.device)] = scores_BV.min() - 1.0
+        return scores_BV
 
     def rank(self, users_BD: Tensor, targets: np.ndarray, hidden: Histories) -> np.ndarray:
         """The rank of one target for each user among all items; see :func:`~transrec.retrieval.ranking.mean_ranks`.
@@ -145,7 +149,7 @@ class CatalogIndex:
                 f"these item vectors have width {vectors_nD.shape[1]}, the index has {self.vectors_VD.shape[1]}",
                 remedy="encode the new items with the model that the index was made with",
             )
-        return CatalogIndex(torch.cat([self.vectors_VD, vectors_nD.to(self.vectors_VD)]), self.scorer)
+        return CatalogIndex(torch.cat([self.vectors_VD, vectors_nD.to(self.vectors_VD)]), self.scorer, self.unreadable)
 
     def _blocks(self, users: int) -> Iterator[tuple[int, int]]:
         step = users_at_once(len(self))

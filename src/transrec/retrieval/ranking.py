@@ -57,7 +57,8 @@ def mean_ranks(scores_BV: Tensor, targets_B: Tensor, hidden_M2: Tensor) -> Tenso
     hidden_scores_M, their_target_M = scores_BV[users_M, rows_M], target_B1[users_M, 0]
     greater_B.index_add_(0, users_M, (hidden_scores_M > their_target_M).to(torch.int32), alpha=-1)
     equal_B.index_add_(0, users_M, (hidden_scores_M == their_target_M).to(torch.int32), alpha=-1)
-    return 1 + greater_B.double() + equal_B.double() / 2
+    # on the CPU, for not every device has float64
+    return 1 + greater_B.cpu().double() + equal_B.cpu().double() / 2
 
 
 def top_k(scores_BV: Tensor, k: int, hidden_M2: Tensor, allowed_V: Tensor | None = None) -> TopK:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def with_vectors(
         if name not in store.parts or (training and any(p.requires_grad for p in encoder.parameters())):
             continue
         run = _EncoderRun(encoder, name, device, int((store.parts[name].slots_V >= 0).sum()), progress)
-        key = f"{type(encoder).__qualname__} {weights_digest(encoder)}"
+        key = f"{type(encoder).__module__}.{type(encoder).__qualname__} {assets_digest(encoder)} {weights_digest(encoder)}"
         store = store.with_vectors(name, key, folder, run.fill, encoder.width)
     return store
 
@@ -71,6 +72,17 @@ class _EncoderRun:
             if self._progress:
                 self._progress(f"encoding {self._name}", done, self._total)
         self._encoder.train(was_training)
+
+
+def assets_digest(encoder: ModalityEncoder) -> str:
+    """32 hexadecimal digits that change with what an encoder is made from besides weights: its settings, its tokenizer."""
+    digest = hashlib.blake2b(digest_size=16)
+    with tempfile.TemporaryDirectory() as folder:
+        encoder.save_assets(Path(folder))
+        for path in sorted(path for path in Path(folder).rglob("*") if path.is_file()):
+            digest.update(str(path.relative_to(folder)).encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def weights_digest(module: nn.Module) -> str:

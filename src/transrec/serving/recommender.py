@@ -105,6 +105,7 @@ class Recommender:
         model.eval()
         folder = dataset.store_folder
         store = ContentStore.prepare(dataset.catalog, model.items.preparers(), folder, progress=progress)
+        store.require_readable(model.items.encoders, dataset.name)
         store = with_vectors(model, store, folder, progress=progress)
         return cls(model, dataset.catalog, CatalogIndex.encode(model, store))
 

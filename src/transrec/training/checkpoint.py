@@ -69,6 +69,12 @@ class Keeper:
             raise RunError("there is no folder to resume in", remedy="give the run a folder")
         return load_checkpoint(self._last, model, optimiser)
 
+    def begin(self, model: nn.Module, optimiser: torch.optim.Optimizer) -> Progress:
+        """Keep the state before the first step, so that an interrupt at any time can be resumed."""
+        progress = Progress()
+        self._keep_last(model, optimiser, progress)
+        return progress
+
     def stepped(self, model: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> None:
         """Keep the state inside an epoch, when it is time."""
         if time.monotonic() - self._saved >= self._seconds:

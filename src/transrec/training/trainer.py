@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -10,7 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
+from accelerate.state import AcceleratorState
 from rich.console import Console
 from torch import nn
 
@@ -18,7 +20,7 @@ from transrec.data.batches import Batches, SequenceBatch
 from transrec.errors import TrainingError
 from transrec.model import TransRec
 from transrec.objectives.objective import Loss, Objective
-from transrec.training.checkpoint import Keeper, Progress
+from transrec.training.checkpoint import Keeper
 from transrec.training.log import TrainingLog
 from transrec.training.optimiser import optimiser_groups, rate_factor, set_rates
 from transrec.training.settings import TrainingSettings
@@ -62,7 +64,8 @@ class Trainer:
     """Fits a model to batches under an objective; pre-training and transfer are both this.
 
     Every step is a pure function of (seed, step): order and negatives come from the batches, dropout from a seed set at
-    every step. So a run that was interrupted and resumed ends with the same weights, bit for bit, on the same machine.
+    every step. So a run that was interrupted and resumed ends with the same weights: bit for bit on the same CPU; on GPUs as
+    far as their kernels are deterministic.
 
     Args:
         settings: see there.
@@ -99,7 +102,7 @@ class Trainer:
         task, optimiser = accelerator.prepare(Task(model, objective), optimiser)
         folder = self.folder if accelerator.is_main_process else None
         keeper = Keeper(self.folder, minutes=settings.checkpoint_minutes, writes=accelerator.is_main_process)
-        progress = keeper.load(model, optimiser) if resume else Progress()
+        progress = keeper.load(model, optimiser) if resume else keeper.begin(model, optimiser)
         per_epoch = max(1, batches.steps_per_epoch // settings.accumulate)
         total = min(settings.epochs * per_epoch, settings.max_steps or settings.epochs * per_epoch)
 
@@ -169,8 +172,20 @@ def _prefetched(batches: Batches, steps: range, parts: int) -> Iterator[list[Seq
             yield ready
 
 
+def processes(device: torch.device) -> PartialState:
+    """The processes that train together: one, unless started by torchrun or ``accelerate launch``.
+
+    accelerate keeps its state for the life of a process; a second training in a notebook may want another device or
+    precision, so it starts anew.
+    """
+    if "WORLD_SIZE" not in os.environ:
+        AcceleratorState._reset_state(reset_partial_state=True)
+    return PartialState(cpu=device.type == "cpu")
+
+
 def _accelerator(settings: TrainingSettings) -> Accelerator:
     device = resolve_device(settings.device)
+    processes(device)
     good_at_bfloat16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     half = settings.precision == "bfloat16" or (settings.precision == "auto" and good_at_bfloat16)
     return Accelerator(

@@ -9,6 +9,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
 from transrec.errors import SettingsError
@@ -22,17 +23,17 @@ class UserSettings(Settings):
 
     attention: Literal["causal", "bidirectional"] = "causal"
     """What a position may look at: itself and earlier ones, or (as published) every item of the history."""
-    window: int = 50
+    window: int = Field(default=50, ge=1)
     """Longest history read, in items; older ones are cut off. The paper has 25."""
-    layers: int = 2
+    layers: int = Field(default=2, ge=1)
     """Transformer blocks. The paper has 4."""
-    heads: int = 4
+    heads: int = Field(default=4, ge=1)
     """Attention heads; must divide the width."""
-    feedforward: int = 512
+    feedforward: int = Field(default=512, ge=1)
     """Width inside the feed-forward part. The paper has 128 for a width of 256."""
     norm: Literal["pre", "post"] = "pre"
     """Layer norm before each part (steadier) or after its residual sum (as published)."""
-    dropout: float = 0.1
+    dropout: float = Field(default=0.1, ge=0, lt=1)
     """Share of activations dropped in training."""
 
 
