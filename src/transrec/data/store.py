@@ -5,8 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from torch import Tensor
 
 from transrec.data.batches import ItemBatch, ItemPart
 from transrec.data.catalog import Catalog, Item
+from transrec.data.folders import made_once
 from transrec.errors import DataError
 
 CHUNK = 256
@@ -175,27 +174,20 @@ _Fill = Callable[[Path | None], tuple[np.ndarray, Mapping[str, np.ndarray]]]
 
 
 def _stored(folder: Path | None, name: str, key: str, fill: _Fill) -> StoredPart:
-    """What stands under this name, made now if it is not there; a half-made one is never taken for whole."""
+    """What stands under this name, made now if it is not there."""
     if folder is None:
         slots, arrays = fill(None)
         return StoredPart(slots, arrays, key)
-    final = folder / name
-    if not final.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=folder))
-        try:
-            slots, arrays = fill(building)
-            np.save(building / "slots.npy", slots)
-            (building / "store.json").write_text(json.dumps({"format": 1, "key": key, "arrays": sorted(arrays)}))
-            for array in arrays.values():
-                if isinstance(array, np.memmap):
-                    array.flush()
-            building.rename(final)
-        except OSError:
-            if not final.exists():  # else another process has made the same meanwhile
-                raise
-        finally:
-            shutil.rmtree(building, ignore_errors=True)
+
+    def make(building: Path) -> None:
+        slots, arrays = fill(building)
+        np.save(building / "slots.npy", slots)
+        (building / "store.json").write_text(json.dumps({"format": 1, "key": key, "arrays": sorted(arrays)}))
+        for array in arrays.values():
+            if isinstance(array, np.memmap):
+                array.flush()
+
+    final = made_once(folder / name, make)
     names = json.loads((final / "store.json").read_text())["arrays"]
     mapped = {array: np.load(final / f"{array}.npy", mmap_mode="r") for array in names}
     return StoredPart(np.load(final / "slots.npy"), mapped, key)

@@ -62,13 +62,7 @@ def evaluate(
     dataset = data if isinstance(data, Dataset) else open_run_data(run, data)
     model = TransRec.load(run, device=resolve_device(device))
     split = split_of(dataset.interactions, record.split)
-    relation = _relation(record, dataset)
-    if relation == "zero-shot" and "identity" in model.items.encoders:
-        raise RunError(
-            "this run knows items by their identity, which means nothing on another platform",
-            where=str(run),
-            remedy="transfer it: transrec transfer RUN DATA --out RUN2",
-        )
+    relation = _relation(record, dataset, model)
     ranker = model_ranker(model, dataset)
     label = f"{Path(run).resolve().name} ({relation})"
     found = [measure(ranker, split, dataset.catalog, name=label, settings=settings)]
@@ -86,8 +80,12 @@ def evaluate(
     return found
 
 
-def _relation(record: RunRecord, dataset: Dataset) -> str:
-    """What the run has to do with the dataset: what it learned there, or that it has never seen it."""
+def _relation(record: RunRecord, dataset: Dataset, model: TransRec) -> str:
+    """What the run has to do with the dataset: what it learned there, or that it has never seen it.
+
+    Raises:
+        RunError: it has never seen it, and knows items by their identity.
+    """
     if dataset.fingerprint in {source.fingerprint for source in record.data}:
         return record.verb
     before = [*record.data, *record.ancestors]
@@ -96,6 +94,12 @@ def _relation(record: RunRecord, dataset: Dataset) -> str:
     here = str(dataset.folder.resolve()) if dataset.folder else None
     if any(source.name == dataset.name or (here and source.path == here) for source in before):
         return f"{record.verb}, data changed since"
+    if "identity" in model.items.encoders:
+        raise RunError(
+            "this run knows items by their identity, which means nothing on another platform",
+            where=dataset.name,
+            remedy="transfer it: transrec transfer RUN DATA --out RUN2",
+        )
     return "zero-shot"
 
 

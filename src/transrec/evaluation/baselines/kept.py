@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from transrec.data.folders import made_once
 from transrec.data.splits import Split
 from transrec.evaluation.baselines import tuning
 from transrec.evaluation.baselines.tuning import BaselineName, tuned_baselines
@@ -54,18 +53,10 @@ def kept_baselines(
     """
     if folder is None:
         return _ranked(split, num_items, which, seed)
-    final = folder / f"baselines-{_key(split, num_items, which, seed)}"
-    if not final.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix=f".{final.name}-", dir=folder))
-        try:
-            _save(_ranked(split, num_items, which, seed), building)
-            building.rename(final)
-        except OSError:
-            if not final.exists():  # else another process has made the same meanwhile
-                raise
-        finally:
-            shutil.rmtree(building, ignore_errors=True)
+    final = made_once(
+        folder / f"baselines-{_key(split, num_items, which, seed)}",
+        lambda building: _save(_ranked(split, num_items, which, seed), building),
+    )
     listed = json.loads((final / "baselines.json").read_text())
     return [
         KeptBaseline(entry["name"], entry["settings"], RankedTargets.open(final / f"{place}.parquet"))
