@@ -44,7 +44,7 @@ class Projection(nn.Module):
     @torch.no_grad()
     def calibrate(self, vectors_nI: Tensor) -> None:
         """Take mean and deviation from these vectors, (n, I). A number that is the same for all keeps the deviation 1."""
-        vectors_nI = vectors_nI.double()
+        vectors_nI = vectors_nI.cpu().double()  # not every device has float64
         deviation_I = vectors_nI.std(dim=0, correction=0)
         deviation_I[deviation_I < 1e-6 * vectors_nI.abs().mean(dim=0).clamp(min=1e-6)] = 1.0
         self.mean.copy_(vectors_nI.mean(dim=0))
