@@ -35,6 +35,8 @@ PLATFORMS = {
 
 SCRATCH = ("films", "fashion", "office", "books")
 TRANSFERS = (("films", "fashion"), ("films", "office"), ("fashion", "films"), ("films", "books"))
+FAST = (("films", "fashion"), ("films", "office"))
+"""Transfers that are also made with the learning rate of the training from scratch."""
 
 
 def main() -> None:
@@ -51,6 +53,10 @@ def main() -> None:
             _evaluate(source, target, options)
             _transfer(source, target, options)
             _evaluate(f"{source}-{target}", target, options)
+    for source, target in FAST:
+        if _wanted(f"{source}-{target}-fast", options):
+            _transfer(source, target, options, "-fast", "--training.learning-rate", "0.001")
+            _evaluate(f"{source}-{target}-fast", target, options)
     print(_summary(options.out))
 
 
@@ -90,12 +96,12 @@ def _train(name: str, options: argparse.Namespace) -> None:
     _run([*command, *(["--resume"] if run.exists() else [])])
 
 
-def _transfer(source: str, target: str, options: argparse.Namespace) -> None:
-    run = options.out / "runs" / f"{source}-{target}"
+def _transfer(source: str, target: str, options: argparse.Namespace, suffix: str = "", *flags: str) -> None:
+    run = options.out / "runs" / f"{source}-{target}{suffix}"
     if _trained(run):
         return
     command = ["transfer", options.out / "runs" / source, options.out / "data" / target, "--out", run, "--config", TUNED]
-    _run([*command, *(["--resume"] if run.exists() else [])])
+    _run([*command, *flags, *(["--resume"] if run.exists() else [])])
 
 
 def _evaluate(run: str, target: str, options: argparse.Namespace) -> None:
@@ -121,13 +127,13 @@ def _run(command: list[object]) -> None:
 
 def _summary(out: Path) -> str:
     """All overall results as one Markdown table."""
-    rows = ["| platform | method | HR@10 | NDCG@10 | cold HR@10 |", "|---|---|---|---|---|"]
+    rows = ["| platform | method | HR@10 | NDCG@10 | HR@50 | cold HR@10 |", "|---|---|---|---|---|---|"]
     for target in PLATFORMS:
         for path in sorted(out.glob(f"runs/*/evaluation/{target}.json")):
             for result in json.loads(path.read_text())["evaluations"]:
                 metrics = result["overall"]["metrics"]
                 cold = next((s for s in result["slices"] if "cold" in s["label"]), None)
-                shown = [_interval(metrics["HR@10"]), _interval(metrics["NDCG@10"])]
+                shown = [_interval(metrics[name]) for name in ("HR@10", "NDCG@10", "HR@50")]
                 shown.append(_interval(cold["metrics"]["HR@10"]) if cold else "")
                 rows.append(f"| {target} | {result['ranker']} | {' | '.join(shown)} |")
     return "\n".join(rows)
