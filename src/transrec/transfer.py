@@ -205,19 +205,18 @@ def copy_parameters(target: TransRec, source: Mapping[str, Tensor], rules: Seque
     return fates
 
 
-def fates(model: TransRec, sources: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]] | None = None) -> list[Fate]:
+def fates(model: TransRec, sources: Mapping[str, str]) -> list[Fate]:
     """What became of every parameter, in the model's order; dropped ones last.
 
     Args:
         model: after :func:`apply_tuning`.
         sources: by name, where the value comes from; names not in the model are listed as dropped.
-        shapes: of the dropped ones.
     """
     own = dict(model.named_parameters())
     kept = [Fate(name, tuple(p.shape), sources[name], p.requires_grad) for name, p in own.items()]
     buffers = dict(model.named_buffers())
     gone = [
-        Fate(name, (shapes or {}).get(name, ()), source, False)
+        Fate(name, (), source, False)
         for name, source in sources.items()
         if name not in own and name not in buffers and source == "drop"
     ]

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from transrec.data.histories import Histories
 from transrec.data.sampling import UniformNegatives
 from transrec.data.splits import Split
 
@@ -247,13 +248,10 @@ class SequenceBatches:
 
     def _own(self, users: np.ndarray, rows_U: np.ndarray) -> np.ndarray:
         """Pairs (place in the batch, place in ``rows_U``) of all training events of these users, int64 of shape (M, 2)."""
-        lengths = self._train_ends[users] - self._starts[users]
-        places = np.repeat(np.arange(len(users)), lengths)
-        within = np.arange(len(places)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        rows = self._rows[np.repeat(self._starts[users], lengths) + within]
-        found = np.searchsorted(rows_U, rows).clip(max=len(rows_U) - 1)
-        inside = rows_U[found] == rows
-        return np.stack([places[inside], found[inside]], axis=1)
+        own = Histories.between(self._rows, self._starts[users], self._train_ends[users])
+        found = np.searchsorted(rows_U, own.rows).clip(max=len(rows_U) - 1)
+        inside = rows_U[found] == own.rows
+        return np.stack([own.owners[inside], found[inside]], axis=1)
 
 
 class MixedBatches:

@@ -36,10 +36,11 @@ class Histories:
     @classmethod
     def before(cls, interactions: Interactions, targets: Targets) -> Histories:
         """For each target everything that its user did before it."""
-        return cls._ranges(interactions.rows, interactions.offsets[targets.users], targets.positions)
+        return cls.between(interactions.rows, interactions.offsets[targets.users], targets.positions)
 
     @classmethod
-    def _ranges(cls, rows: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> Histories:
+    def between(cls, rows: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> Histories:
+        """For each of B users the rows from its start to its end (exclusive), without a loop over users."""
         offsets = np.zeros(len(starts) + 1, dtype=np.int64)
         np.cumsum(ends - starts, out=offsets[1:])
         within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], ends - starts)
@@ -66,7 +67,7 @@ class Histories:
     def last(self, length: int) -> Histories:
         """The newest ``length`` rows of each user; shorter histories stay as they are."""
         starts = np.maximum(self.offsets[:-1], self.offsets[1:] - length)
-        return self._ranges(self.rows, starts, self.offsets[1:])
+        return self.between(self.rows, starts, self.offsets[1:])
 
     def padded(self) -> tuple[np.ndarray, np.ndarray]:
         """The rows as a rectangle, oldest first and padded on the right with 0, and which slots are real: both (B, L)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from transrec.data.histories import Histories
 from transrec.errors import DataError
 
 ROUNDS = 64
@@ -25,9 +26,8 @@ class UniformNegatives:
 
     def __init__(self, rows: np.ndarray, starts: np.ndarray, ends: np.ndarray, num_items: int) -> None:
         self._num_items = num_items
-        users = np.repeat(np.arange(len(starts)), ends - starts)
-        within = np.arange(len(users)) - np.repeat(np.cumsum(ends - starts) - (ends - starts), ends - starts)
-        self._keys = np.unique(users * num_items + rows[np.repeat(starts, ends - starts) + within])
+        own = Histories.between(rows, starts, ends)
+        self._keys = np.unique(own.owners * num_items + own.rows)
 
     def draw(self, users: np.ndarray, k: int, generator: np.random.Generator) -> np.ndarray:
         """Catalog rows, int64 of shape (users, k), distinct within each user.

@@ -11,7 +11,6 @@ from rich.console import Console
 
 from transrec.data.dataset import Dataset
 from transrec.data.splits import leave_one_out
-from transrec.data.store import ContentStore
 from transrec.evaluation.baselines.popularity import Popularity
 from transrec.evaluation.protocol import Evaluation
 from transrec.evaluation.protocol import evaluate as measure
@@ -100,8 +99,7 @@ class DemoRuns:
         split = leave_one_out(target.interactions)
         rankers: dict[str, Ranker] = {POPULARITY: Popularity.fit(split, len(target.catalog))}
         for method, model in models.items():
-            store = ContentStore.prepare(target.catalog, model.items.preparers(), target.store_folder)
-            rankers[method] = ModelRanker(model, CatalogIndex.encode(model, store))
+            rankers[method] = ModelRanker(model, CatalogIndex.of(model, target))
         return {method: measure(rankers[method], split, target.catalog, name=method) for method in METHODS}
 
     def _from_scratch(

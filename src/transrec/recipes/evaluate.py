@@ -12,7 +12,6 @@ from rich.console import Console
 
 from transrec.data.dataset import Dataset
 from transrec.data.splits import split_of
-from transrec.data.store import ContentStore
 from transrec.errors import RunError
 from transrec.evaluation.baselines.kept import kept_baselines
 from transrec.evaluation.protocol import Evaluation, EvaluationSettings, measured
@@ -22,7 +21,6 @@ from transrec.evaluation.table import document, result_table, slice_table
 from transrec.model import TransRec
 from transrec.recipes.showing import progress_bar
 from transrec.retrieval.index import CatalogIndex
-from transrec.retrieval.vectors import with_vectors
 from transrec.runs import RunRecord, open_run_data
 from transrec.training.trainer import resolve_device
 
@@ -63,7 +61,8 @@ def evaluate(
     model = TransRec.load(run, device=resolve_device(device))
     split = split_of(dataset.interactions, record.split)
     relation = _relation(record, dataset, model)
-    ranker = model_ranker(model, dataset)
+    with progress_bar() as progress:
+        ranker = ModelRanker(model, CatalogIndex.of(model, dataset, progress=progress))
     label = f"{Path(run).resolve().name} ({relation})"
     found = [measure(ranker, split, dataset.catalog, name=label, settings=settings)]
     if baselines:
@@ -101,20 +100,6 @@ def _relation(record: RunRecord, dataset: Dataset, model: TransRec) -> str:
             remedy="transfer it: transrec transfer RUN DATA --out RUN2",
         )
     return "zero-shot"
-
-
-def model_ranker(model: TransRec, dataset: Dataset) -> ModelRanker:
-    """A model over the whole catalog of a dataset, encoded once.
-
-    Raises:
-        RunError: the model can read nothing of what the dataset has.
-    """
-    folder = dataset.store_folder
-    with progress_bar() as progress:
-        store = ContentStore.prepare(dataset.catalog, model.items.preparers(), folder, progress=progress)
-        store.require_readable(model.items.encoders, dataset.name)
-        store = with_vectors(model, store, folder, progress=progress)
-    return ModelRanker(model, CatalogIndex.encode(model, store))
 
 
 def _keep(run: Path, dataset: Dataset, found: Sequence[Evaluation]) -> Path:

@@ -12,11 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from transrec.data.dataset import Dataset
 from transrec.data.histories import Histories
 from transrec.data.store import ContentStore, Progress
 from transrec.errors import EvaluationError, ModelError
 from transrec.model import TransRec
 from transrec.retrieval.ranking import TopK, mean_ranks, top_k
+from transrec.retrieval.vectors import with_vectors
 from transrec.scoring import Scorer
 
 SCORES_AT_ONCE = 1 << 24
@@ -77,6 +79,23 @@ class CatalogIndex:
         if not blocks:
             raise EvaluationError("the catalog has no items, so there is nothing to rank")
         return cls(torch.cat(blocks), model.scorer, store.unreadable)
+
+    @classmethod
+    def of(cls, model: TransRec, dataset: Dataset, *, progress: Progress | None = None) -> CatalogIndex:
+        """The catalog of a dataset under a model; what was read before is found in the dataset's store.
+
+        Args:
+            model: as it is now, its encoders too.
+            dataset: whose catalog.
+            progress: told how far it is.
+
+        Raises:
+            DataError: the model can read nothing of what the items have.
+        """
+        folder = dataset.store_folder
+        store = ContentStore.prepare(dataset.catalog, model.items.preparers(), folder, progress=progress)
+        store.require_readable(model.items.encoders, dataset.name)
+        return cls.encode(model, with_vectors(model, store, folder, progress=progress))
 
     def __len__(self) -> int:
         return len(self.vectors_VD)

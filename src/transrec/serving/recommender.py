@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,15 +12,12 @@ import torch
 from transrec.data.catalog import Catalog, Item
 from transrec.data.dataset import Dataset
 from transrec.data.histories import Histories
-from transrec.data.store import ContentStore
+from transrec.data.store import ContentStore, Progress
 from transrec.errors import DataError, UnknownItemError
 from transrec.model import TransRec
 from transrec.retrieval.index import CatalogIndex, encode_histories
 from transrec.retrieval.ranking import TopK
-from transrec.retrieval.vectors import with_vectors
 from transrec.runs import open_run_data
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +100,7 @@ class Recommender:
     def of(cls, model: TransRec, dataset: Dataset, *, progress: Progress | None = None) -> Recommender:
         """A recommender from a model and a dataset."""
         model.eval()
-        folder = dataset.store_folder
-        store = ContentStore.prepare(dataset.catalog, model.items.preparers(), folder, progress=progress)
-        store.require_readable(model.items.encoders, dataset.name)
-        store = with_vectors(model, store, folder, progress=progress)
-        return cls(model, dataset.catalog, CatalogIndex.encode(model, store))
+        return cls(model, dataset.catalog, CatalogIndex.of(model, dataset, progress=progress))
 
     def recommend(self, history: Sequence[str], k: int = 10, *, seen: bool = False) -> Recommendations:
         """The ``k`` items that fit best what the user did so far.
