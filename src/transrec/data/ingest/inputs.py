@@ -21,7 +21,7 @@ from transrec.data.ingest.choices import (
 from transrec.data.ingest.fetch import FetchSettings
 from transrec.data.pictures import PictureSettings
 from transrec.data.reading import tables
-from transrec.data.reading.columns import Choice
+from transrec.data.reading.columns import NONE, Choice
 from transrec.data.reading.delimited import Format
 from transrec.data.reading.tables import Table
 from transrec.data.sources import SourceName, read_layout
@@ -38,7 +38,7 @@ class FileSettings(Settings):
     items: tuple[str, ...] = ()
     """tables of items: CSV, TSV, Parquet or JSON lines; files or globs"""
     source: tuple[SourceName, Path] | None = None
-    """a public format and the folder that holds its files, instead of the two above"""
+    """a public format (recbole, movielens, mind, amazon2023 or hm) and the folder of its files, instead of the two above"""
     encoding: str = "utf-8"
     """the encoding of the text files"""
 
@@ -114,7 +114,7 @@ def open_input(settings: IngestSettings, before: Dataset | None = None) -> Input
         )
     formats = {"interactions": layout.interaction_format or plain, "items": layout.item_format or plain}
     found = {
-        what: tables.find_tables(paths, what=what, format=formats[what]) if paths else []  # type: ignore[arg-type]
+        what: tables.find_tables(paths, what=what, format=formats[what], recasts=layout.recasts) if paths else []  # type: ignore[arg-type]
         for what, paths in named.items()
     }
     settings = _filled(settings, layout, before, found)
@@ -126,6 +126,16 @@ def open_input(settings: IngestSettings, before: Dataset | None = None) -> Input
     return Input(settings, found["interactions"], found["items"], event_columns, item_columns, layout.lists)
 
 
+def _pictures(settings: IngestSettings, layout: Layout) -> dict[str, str]:
+    """Where a public format has its pictures, as far as the person did not say."""
+    own = settings.content
+    if layout.images and own.images is None and own.image_column != NONE:
+        return {"images": str(layout.images)}
+    if layout.addresses and settings.fetch.fetch_images and own.images is None and own.image_column is None:
+        return {"image_column": layout.addresses}
+    return {}
+
+
 def _filled(
     settings: IngestSettings, layout: Layout, before: Dataset | None, found: Mapping[str, Sequence[Table]]
 ) -> IngestSettings:
@@ -134,7 +144,7 @@ def _filled(
     changes: dict[str, Any] = {}
     for group, what, roles in (
         ("events", "interactions", ("user", "item", "time", "weight")),
-        ("content", "items", ("id", "text")),
+        ("content", "items", ("id", "text", "image_column")),
     ):
         if not found[what]:
             continue
@@ -144,6 +154,7 @@ def _filled(
         changes[group] = {r: known[r] for r in roles if r in known and getattr(own, r) is None}
     if layout.vectors and not settings.content.vectors:
         changes.setdefault("content", {})["vectors"] = [f"{name}={column}" for name, column in layout.vectors.items()]
+    changes.get("content", {}).update(_pictures(settings, layout))
     if before and (stored := before.manifest.get("pictures")):
         given = {name: getattr(settings.pictures, name) for name in settings.pictures.model_fields_set & set(stored)}
         wrong = {name: value for name, value in given.items() if value != stored[name]}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from transrec.data.reading import delimited, jsonlines
 from transrec.data.reading.delimited import Format
 from transrec.data.reading.findings import Findings, Place, TableName
+from transrec.data.reading.recast import Recast
 from transrec.errors import DataError
 
 ROW, LINE = "__row", "__line"
@@ -32,29 +33,38 @@ class Table:
         path: the file.
         kind: how it is read.
         format: separator, header and encoding of a delimited file; the encoding of JSON lines.
-        columns: the names of its columns.
+        columns: the names of its columns; with a recast, of those that it makes.
+        recast: what is made of its rows; None: they are taken as they are.
     """
 
     path: Path
     kind: Literal["delimited", "parquet", "jsonl"]
     format: Format
     columns: tuple[str, ...]
+    recast: Recast | None = None
 
     def place(self, table: TableName, row: int, line: int | None) -> Place:
         """Where one of its rows is."""
         return Place(table, str(self.path), row, line)
 
 
-def find_tables(patterns: Sequence[str | Path], *, what: TableName, format: Format | None = None) -> list[Table]:
+def find_tables(
+    patterns: Sequence[str | Path],
+    *,
+    what: TableName,
+    format: Format | None = None,
+    recasts: Mapping[Path, Recast] | None = None,
+) -> list[Table]:
     """The tables that paths and globs name, in the order given, globs sorted.
 
     Args:
         patterns: file names, some with ``*``, ``?`` or ``**``.
         what: for messages.
         format: of delimited files; found out from each file when not given.
+        recasts: by file, what is made of its rows.
 
     Raises:
-        DataError: nothing matches, a file cannot be read, or its kind is not known.
+        DataError: nothing matches, a file cannot be read, its kind is not known, or it lacks what a recast needs.
     """
     paths: list[Path] = []
     for pattern in map(str, patterns):
@@ -68,7 +78,20 @@ def find_tables(patterns: Sequence[str | Path], *, what: TableName, format: Form
         paths += [Path(name) for name in found if Path(name) not in paths]
     if not paths:
         raise DataError(f"no file was named for the {what}", remedy=f"--{what} FILE [FILE ...]")
-    return [_open(path, format) for path in paths]
+    recasts = recasts or {}
+    return [_with_recast(_open(path, format), recasts.get(path)) for path in paths]
+
+
+def _with_recast(table: Table, recast: Recast | None) -> Table:
+    if recast is None:
+        return table
+    if missing := [name for name in recast.reads if name not in table.columns]:
+        raise DataError(
+            f"there is no column {missing[0]!r}, which this public format has",
+            where=str(table.path),
+            remedy=f"its columns are {', '.join(map(repr, table.columns))}; check --source",
+        )
+    return replace(table, columns=recast.columns, recast=recast)
 
 
 def _open(path: Path, format: Format | None) -> Table:
@@ -101,6 +124,15 @@ def lazy_frames(table: Table, columns: Sequence[str], *, what: TableName, findin
     other is read with care, in parts, its bad rows recorded in ``findings``.
     """
     columns = list(dict.fromkeys(columns))
+    if table.recast is None:
+        yield from _lazy_frames(table, columns, what=what, findings=findings)
+        return
+    for frame in _lazy_frames(table, list(table.recast.reads), what=what, findings=findings):
+        yield table.recast.step(frame).select(ROW, LINE, *columns)
+
+
+def _lazy_frames(table: Table, columns: list[str], *, what: TableName, findings: Findings) -> Iterator[pl.LazyFrame]:
+    """Some columns as the file has them."""
     if table.kind == "parquet":
         frame = pl.scan_parquet(table.path).select(columns).with_row_index(ROW, offset=1)
         yield frame.with_columns(pl.lit(None, pl.UInt32).alias(LINE))
@@ -119,7 +151,7 @@ def lazy_frames(table: Table, columns: Sequence[str], *, what: TableName, findin
         above = 0 if table.format.headless else 1
         yield frame.select(columns).with_row_index(ROW, offset=1).with_columns((pl.col(ROW) + above).alias(LINE))
     else:
-        for part in frames(table, what=what, findings=findings, size=100_000):
+        for part in _frames(table, what=what, findings=findings, size=100_000):
             yield part.select(ROW, LINE, *columns).lazy()
 
 
@@ -129,14 +161,20 @@ def frames(table: Table, *, what: TableName, findings: Findings, size: int) -> I
     Values of delimited files and JSON lines are strings; Parquet keeps its types. Rows that cannot be read are recorded in
     ``findings``.
     """
+    for part in _frames(table, what=what, findings=findings, size=size):
+        yield table.recast.step(part.lazy()).collect() if table.recast else part
+
+
+def _frames(table: Table, *, what: TableName, findings: Findings, size: int) -> Iterator[pl.DataFrame]:
+    """The rows as the file has them."""
     if table.kind == "parquet":
         yield from _parquet_parts(table.path, size)
         return
-    records = (
-        delimited.records(table.path, table.format)
-        if table.kind == "delimited"
-        else jsonlines.records(table.path, table.columns, table.format.encoding)
-    )
+    if table.kind == "delimited":
+        names, records = table.format.header, delimited.records(table.path, table.format)
+    else:
+        names = table.recast.reads if table.recast else table.columns
+        records = jsonlines.records(table.path, names, table.format.encoding)
     rows: list[tuple[int, int, list[str | None]]] = []
     for record in records:
         if record.trouble is not None:
@@ -144,10 +182,10 @@ def frames(table: Table, *, what: TableName, findings: Findings, size: int) -> I
             continue
         rows.append((record.row, record.line, record.values))
         if len(rows) == size:
-            yield _strings(rows, table.columns)
+            yield _strings(rows, names)
             rows = []
     if rows:
-        yield _strings(rows, table.columns)
+        yield _strings(rows, names)
 
 
 def _strings(rows: list[tuple[int, int, list[str | None]]], columns: Sequence[str]) -> pl.DataFrame:

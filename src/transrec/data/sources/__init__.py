@@ -6,14 +6,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+from transrec.data.sources.amazon2023 import amazon2023
+from transrec.data.sources.hm import hm
 from transrec.data.sources.layout import Layout
+from transrec.data.sources.mind import mind
 from transrec.data.sources.movielens import movielens
 from transrec.data.sources.recbole import recbole
 from transrec.errors import DataError
 
-SourceName = Literal["recbole", "movielens"]
+SourceName = Literal["recbole", "movielens", "mind", "amazon2023", "hm"]
 
-SOURCES: dict[SourceName, Callable[[Path], Layout]] = {"recbole": recbole, "movielens": movielens}
+SOURCES: dict[SourceName, Callable[[Path], Layout]] = {
+    "recbole": recbole,
+    "movielens": movielens,
+    "mind": mind,
+    "amazon2023": amazon2023,
+    "hm": hm,
+}
 
 
 def read_layout(name: SourceName, folder: Path) -> Layout:
