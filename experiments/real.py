@@ -9,7 +9,7 @@ so they are not part of this repository.
 
     PYTHONPATH=. python experiments/real.py --data-root DATA --minilm FOLDER --squeezenet FILE --out OUT
 
-It can be interrupted: what is done is not done again, and a training resumes. ``--only films fashion`` does a part.
+It can be interrupted: what is done is not done again, and a training resumes. ``--only films office`` does a part.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 CONFIG = HERE / "real.yaml"
-TUNED = HERE / "real-transfer.yaml"
 
 PLATFORMS = {
     "films": ("movielens_posters", "{title}. {genres}. {description}", True),
@@ -33,10 +32,20 @@ PLATFORMS = {
 }
 """By name: the folder, the text template, and whether there are pictures."""
 
-SCRATCH = ("films", "fashion", "office", "books")
-TRANSFERS = (("films", "fashion"), ("films", "office"), ("fashion", "films"), ("films", "books"))
-FAST = (("films", "fashion"), ("films", "office"))
-"""Transfers that are also made with the learning rate of the training from scratch."""
+SOURCES = {
+    "films": ("films",),
+    "films+fashion": ("films", "fashion"),
+    "films+fashion+books": ("films", "fashion", "books"),
+}
+"""Runs that are transferred, and what they learn from."""
+
+COMPARISONS = (("films", "fashion"), ("films+fashion", "books"), ("films+fashion+books", "office"))
+"""A source and a target: `transrec compare`, with several seeds and shares of the target's users."""
+
+SCRATCH = ("films",)
+"""Platforms that are no target above: trained from scratch and evaluated, beside the simple methods."""
+
+SIMPLE = ("popularity", "markov", "ease", "ials", "similarity")
 
 
 def main() -> None:
@@ -44,19 +53,15 @@ def main() -> None:
     options = _options()
     for name in PLATFORMS:
         _ingest(name, options)
+    for name, platforms in SOURCES.items():
+        if _wanted(name, options):
+            _train(name, platforms, options)
     for name in SCRATCH:
         if _wanted(name, options):
-            _train(name, options)
-            _evaluate(name, name, options)
-    for source, target in TRANSFERS:
-        if _wanted(f"{source}-{target}", options):
-            _evaluate(source, target, options)
-            _transfer(source, target, options)
-            _evaluate(f"{source}-{target}", target, options)
-    for source, target in FAST:
-        if _wanted(f"{source}-{target}-fast", options):
-            _transfer(source, target, options, "-fast", "--training.learning-rate", "0.001")
-            _evaluate(f"{source}-{target}-fast", target, options)
+            _evaluate(name, options)
+    for source, target in COMPARISONS:
+        if _wanted(target, options):
+            _compare(source, target, options)
     print(_summary(options.out))
 
 
@@ -66,7 +71,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--minilm", type=Path, required=True, help="the folder of all-MiniLM-L6-v2")
     parser.add_argument("--squeezenet", type=Path, required=True, help="SqueezeNet 1.1 weights as safetensors")
     parser.add_argument("--out", type=Path, required=True, help="where datasets and runs go")
-    parser.add_argument("--only", nargs="*", default=[], help="runs to do, such as films or films-fashion; all by default")
+    parser.add_argument(
+        "--only", nargs="*", default=[], help="sources and targets to do, such as films or office; all by default"
+    )
+    parser.add_argument("--seeds", default="0,1,2", help="of the comparisons")
+    parser.add_argument("--fractions", default="0.1,1", help="shares of the target's users, of the comparisons")
     return parser.parse_args()
 
 
@@ -84,33 +93,28 @@ def _ingest(name: str, options: argparse.Namespace) -> None:
     _run([*command, *(["--images", source / "images"] if pictures else [])])
 
 
-def _train(name: str, options: argparse.Namespace) -> None:
+def _train(name: str, platforms: tuple[str, ...], options: argparse.Namespace) -> None:
     run = options.out / "runs" / name
     if _trained(run):
         return
-    command = ["train", options.out / "data" / name, "--out", run, "--config", CONFIG]
+    command = ["train", *(options.out / "data" / platform for platform in platforms), "--out", run, "--config", CONFIG]
     command += ["--model.items.text.backbone", options.minilm]
     command += ["--model.items.custom-options.image.weights", options.squeezenet]
-    if not PLATFORMS[name][2]:
-        command += ["--model.items.modalities", "text"]
     _run([*command, *(["--resume"] if run.exists() else [])])
 
 
-def _transfer(source: str, target: str, options: argparse.Namespace, suffix: str = "", *flags: str) -> None:
-    run = options.out / "runs" / f"{source}-{target}{suffix}"
-    if _trained(run):
-        return
-    command = ["transfer", options.out / "runs" / source, options.out / "data" / target, "--out", run, "--config", TUNED]
-    _run([*command, *flags, *(["--resume"] if run.exists() else [])])
+def _evaluate(name: str, options: argparse.Namespace) -> None:
+    run = options.out / "runs" / name
+    if not (run / "evaluation" / f"{name}.json").exists():
+        _run(["evaluate", run, "--data", options.out / "data" / name, "--baselines", *SIMPLE])
 
 
-def _evaluate(run: str, target: str, options: argparse.Namespace) -> None:
-    folder = options.out / "runs" / run
-    if (folder / "evaluation" / f"{target}.json").exists():
-        return
-    # the simple methods are the same for every run on a platform: measured once, beside the run from scratch
-    beside = [] if run == target else ["--no-baselines"]
-    _run(["evaluate", folder, "--data", options.out / "data" / target, *beside])
+def _compare(source: str, target: str, options: argparse.Namespace) -> None:
+    """What is done is kept by ``compare`` itself."""
+    rows = ",".join((*SIMPLE, "identity", "no-counts", "scratch", "zero-shot", "transferred"))
+    command = ["compare", options.out / "runs" / source, "--data", options.out / "data" / target, "--rows", rows]
+    command += ["--out", options.out / "compare" / target, "--fractions", options.fractions, "--seeds", options.seeds]
+    _run(command)
 
 
 def _trained(run: Path) -> bool:

@@ -98,6 +98,13 @@ class SqueezeNetEncoder(ModalityEncoder):
     def forward(self, prepared: Mapping[str, Tensor]) -> Tensor:
         return self.backbone(prepared["pixels"].to(self.mean_C11.dtype) - self.mean_C11)
 
+    def lower(self, prepared: Mapping[str, Tensor], below: int) -> Mapping[str, Tensor]:
+        return {"states": super().lower(prepared, below)["states"]}  # the pixels are not needed any more
+
+    def upper(self, lowered: Mapping[str, Tensor], below: int) -> Tensor:
+        black = torch.zeros(1, 3, SIDE, SIDE, dtype=torch.uint8, device=self.mean_C11.device)
+        return super().upper({"pixels": black, **lowered}, below)
+
     def preparation_key(self) -> str:
         return f"squeezenet:{SIDE}:1"
 

@@ -7,6 +7,7 @@ import polars as pl
 
 from transrec.data.batches import SequenceBatches
 from transrec.data.catalog import Catalog, Item
+from transrec.data.counts import Counts
 from transrec.data.dataset import Dataset
 from transrec.data.interactions import Interactions
 from transrec.data.splits import leave_one_out
@@ -42,9 +43,11 @@ class Case:
 
     def __init__(self, seed: int = 0, objective: str = "softmax") -> None:
         self.dataset = platform()
-        self.model = TransRec.build(SETTINGS, [self.dataset.catalog], seed=seed)
+        prior = "counts" if objective == "softmax" else "none"
+        self.model = TransRec.build(SETTINGS.model_copy(update={"prior": prior}), [self.dataset.catalog], seed=seed)
         self.store = ContentStore.prepare(self.dataset.catalog, self.model.items.preparers())
         settings = ObjectiveSettings.from_mapping({"kind": objective})
         self.objective: Objective = build_objective(settings, self.model)
         split = leave_one_out(self.dataset.interactions)
-        self.batches = SequenceBatches(split, self.store, self.objective.plan, batch_size=16, seed=1)
+        counts = Counts.of(split, len(self.dataset.catalog)) if self.objective.asks_counts else None
+        self.batches = SequenceBatches(split, self.store, self.objective.plan, batch_size=16, seed=1, counts=counts)

@@ -124,7 +124,9 @@ def test_the_hub_gets_the_folder_without_checkpoints(saved: Path, monkeypatch: p
     assert calls["token"] == "secret"
     assert calls["made"] == ("me/garden", {"private": True, "exist_ok": True})
     assert calls["uploaded"]["repo_id"] == "me/garden"
-    assert {"checkpoints/*", "evaluation/*.parquet", "settings.yaml"} <= set(calls["uploaded"]["ignore_patterns"])
+    assert {"checkpoints/*", "stages/*", "evaluation/*.parquet", "settings.yaml"} <= set(
+        calls["uploaded"]["ignore_patterns"]
+    )
     assert calls["settings"]["model"] == yaml.safe_load((saved / "settings.yaml").read_text())["model"]
     assert calls["settings"]["run"] == {
         "source": "source",

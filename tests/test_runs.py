@@ -10,8 +10,8 @@ from cases import Case, platform
 from transrec.data.dataset import Dataset
 from transrec.data.splits import SplitSettings
 from transrec.errors import RunError
+from transrec.rules import fates, initial_sources
 from transrec.runs import DataRecord, RunRecord, open_run_data, require_empty, write_card, write_parameters
-from transrec.transfer import fates, initial_sources
 
 
 def recorded(folder: Path, dataset: Dataset) -> RunRecord:

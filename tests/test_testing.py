@@ -144,6 +144,14 @@ class FrozenYetDropping(Letters):
         return nn.Module.train(self, mode)
 
 
+class CutsWrongly(Letters):
+    def lower(self, prepared, below):
+        return {"states": 2 * super().lower(prepared, below)["states"]}
+
+    def upper(self, lowered, below):
+        return super().upper({"bytes": torch.zeros(1, 20, dtype=torch.int32), **lowered}, below)
+
+
 class ReadsNothing(Letters):
     def forward(self, prepared):
         return self.out(self.table(torch.zeros_like(prepared["bytes"])).mean(dim=1))
@@ -186,6 +194,7 @@ def test_an_encoder_that_holds_to_the_contract_passes(check):
         (WidensSilently, "test_vectors_have_the_declared_shape", "float64"),
         (WritesIntoContent, "test_forward_leaves_what_was_prepared_alone", "changed bytes"),
         (FrozenYetDropping, "test_frozen_parts_stay_in_evaluation_mode", "otherwise in training"),
+        (CutsWrongly, "test_two_halves_make_the_whole", "cut before block 1, it makes other vectors"),
         (ReadsNothing, "test_vectors_differ_where_the_content_does", "the same vector"),
     ],
 )

@@ -25,6 +25,7 @@ from transrec.data.catalog import Catalog
 from transrec.errors import ModelError, RunError
 from transrec.items.identity import IdentityEncoder
 from transrec.items.tower import ItemEncoder, ItemSettings, build_items
+from transrec.prior import CountPrior
 from transrec.scoring import CosineScorer, DotScorer, Scorer
 from transrec.settings import Settings, read_yaml
 from transrec.users.encoder import UserEncoder
@@ -47,6 +48,9 @@ class ModelSettings(Settings):
     """How a user and an item meet: cosine with a learned temperature, or (as published) the plain inner product."""
     temperature: float = Field(default=0.07, ge=0.01)
     """Where the temperature of the cosine starts."""
+    prior: Literal["counts", "none"] = "counts"
+    """What a platform's counts add to scores: what is popular, what tends to follow, what is had together, each with a
+    learned weight; or nothing, as published. Counts are of items as they are numbered here; the weights can move."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,12 +76,20 @@ class TransRec(nn.Module):
         users: the user tower.
         scorer: how they meet.
         settings: what the parts were made from, written down by :meth:`save`.
+        prior: what counts add to the scores; nothing when None.
 
     Raises:
         ModelError: the scorer cannot take what the user tower gives, or their widths differ.
     """
 
-    def __init__(self, items: ItemEncoder, users: UserEncoder, scorer: Scorer, settings: ModelSettings) -> None:
+    def __init__(
+        self,
+        items: ItemEncoder,
+        users: UserEncoder,
+        scorer: Scorer,
+        settings: ModelSettings,
+        prior: CountPrior | None = None,
+    ) -> None:
         super().__init__()
         if scorer.takes != users.gives:
             raise ModelError(
@@ -89,6 +101,7 @@ class TransRec(nn.Module):
         self.items = items
         self.users = users
         self.scorer = scorer
+        self.prior = prior
         self.settings = settings
 
     def forward(self, batch: SequenceBatch) -> Outputs:
@@ -125,7 +138,7 @@ class TransRec(nn.Module):
         with _seeded(seed):
             items = build_items(settings.items, catalogs)
             resolved = settings.model_copy(update={"items": items.settings})
-            return cls(items, _build_users(resolved), _build_scorer(resolved), resolved)
+            return cls(items, _build_users(resolved), _build_scorer(resolved), resolved, _build_prior(resolved))
 
     def fresh_for(self, catalog: Catalog, *, seed: int = 0) -> TransRec:
         """A model of the same form for another platform: the same encoders, everything else fresh.
@@ -137,8 +150,10 @@ class TransRec(nn.Module):
                 name: IdentityEncoder(catalog.ids, self.items.width) if name == "identity" else copy.deepcopy(encoder)
                 for name, encoder in self.items.encoders.items()
             }
-            items = ItemEncoder(encoders, self.items.settings)  # type: ignore[arg-type]
-            return TransRec(items, _build_users(self.settings), _build_scorer(self.settings), self.settings)
+            one = self.items.settings.model_copy(update={"platforms": 1})
+            items = ItemEncoder(encoders, one)  # type: ignore[arg-type]
+            own = self.settings.model_copy(update={"items": one})
+            return TransRec(items, _build_users(own), _build_scorer(own), own, _build_prior(own))
 
     # ---- disk ---------------------------------------------------------------------------------------------------------
 
@@ -180,7 +195,7 @@ class TransRec(nn.Module):
             )
         settings = ModelSettings.from_mapping(document["model"], where=str(folder / SETTINGS))
         items = ItemEncoder.from_assets(folder / "encoders", settings.items)
-        model = cls(items, _build_users(settings), _build_scorer(settings), settings)
+        model = cls(items, _build_users(settings), _build_scorer(settings), settings, _build_prior(settings))
         load_weights(model, folder / WEIGHTS)
         return model.to(device).eval()
 
@@ -203,7 +218,7 @@ class TransRec(nn.Module):
         self.save(folder)
         api = HfApi(token=token)
         api.create_repo(repository, private=private, exist_ok=True)
-        ignored = ["checkpoints/*", "tensorboard/*", "index/*", "evaluation/*.parquet", SETTINGS]
+        ignored = ["checkpoints/*", "stages/*", "tensorboard/*", "index/*", "compare/*", "evaluation/*.parquet", SETTINGS]
         settings = yaml.safe_dump(_without_paths(read_yaml(Path(folder) / SETTINGS)), sort_keys=False, allow_unicode=True)
         api.upload_file(repo_id=repository, path_or_fileobj=settings.encode(), path_in_repo=SETTINGS)
         return str(api.upload_folder(repo_id=repository, folder_path=str(folder), ignore_patterns=ignored))
@@ -249,6 +264,10 @@ def _build_users(settings: ModelSettings) -> UserEncoder:
 
 def _build_scorer(settings: ModelSettings) -> Scorer:
     return CosineScorer(settings.temperature) if settings.scorer == "cosine" else DotScorer()
+
+
+def _build_prior(settings: ModelSettings) -> CountPrior | None:
+    return CountPrior() if settings.prior == "counts" else None
 
 
 def _without_paths(document: dict[str, Any]) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from transrec.data.dataset import Dataset
 from transrec.data.splits import SplitSettings
 from transrec.errors import RunError
 from transrec.model import SETTINGS
+from transrec.rules import Fate, summarised
 from transrec.settings import Settings, read_yaml
-from transrec.transfer import Fate, summarised
 
 
 class DataRecord(Settings):
@@ -36,7 +36,7 @@ class DataRecord(Settings):
         return cls(name=dataset.name, path=path, fingerprint=dataset.fingerprint)
 
 
-FITTING = ("objective", "training", "split", "tune")
+FITTING = ("stages", "objective", "training", "split", "tune")
 """Sections of the settings file that can be given back with --config, with the model's own."""
 
 
@@ -63,6 +63,14 @@ class RunRecord(Settings):
     """What was made smaller."""
     training: dict[str, Any]
     """How."""
+    stages: tuple[dict[str, Any], ...] = ()
+    """The trainings before it, in order, where there were any."""
+
+    def is_home(self, dataset: Dataset) -> bool:
+        """Whether this is the dataset that the run recommends from, as it was or as it has grown."""
+        own, given = self.data[0], DataRecord.of(dataset)
+        same_place = own.path == given.path if own.path and given.path else own.name == given.name
+        return own.fingerprint == given.fingerprint or same_place
 
     @classmethod
     def read(cls, folder: str | Path) -> RunRecord:

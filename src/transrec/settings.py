@@ -92,6 +92,8 @@ def _explain(cls: type[BaseModel] | None, error: Mapping[str, Any]) -> str:
         return f"{path}: {error['msg'].removeprefix('Value error, ')}{given}"
     owner: Any = cls
     for part in error["loc"][:-1]:
+        if isinstance(part, int):
+            continue  # a place in a sequence of groups
         annotation = owner.model_fields[part].annotation if part in getattr(owner, "model_fields", {}) else None
         candidates = [annotation, *getattr(annotation, "__args__", ())]
         owner = next((a for a in candidates if isinstance(a, type) and issubclass(a, BaseModel)), None)

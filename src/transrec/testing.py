@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import tempfile
 from abc import ABC, abstractmethod
@@ -14,7 +15,8 @@ import torch
 from torch import Tensor
 
 from transrec.data.catalog import Item
-from transrec.errors import DataError
+from transrec.data.ragged import Ragged
+from transrec.errors import DataError, ModelError
 from transrec.items.encoder import ModalityEncoder, Prepared
 
 PICKLE_SUFFIXES = {".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"}
@@ -62,15 +64,16 @@ class ModalityEncoderContract(ABC):
 
     @final
     def test_prepared_content_has_one_entry_an_item(self) -> None:
-        """All prepared tensors share their first axis, and their other axes do not depend on the items."""
+        """All that is prepared has one entry an item, and its other axes do not depend on the items."""
         encoder, items = self.make(), self._items()
         together, alone = encoder.prepare(items), encoder.prepare(items[:1])
         assert together, "prepare() returned nothing"
-        for name, tensor in together.items():
+        for name, values in together.items():
+            assert len(values) == len(items), f"{name} has {len(values)} entries for {len(items)} items"
+            tensor, of_one = _tensor(values), _tensor(alone[name])
             assert tensor.device.type == "cpu", f"{name}: prepare() runs on the CPU"
-            assert len(tensor) == len(items), f"{name} has {len(tensor)} entries for {len(items)} items"
-            assert tensor.shape[1:] == alone[name].shape[1:], f"the shape of {name} depends on the other items"
-            assert tensor.dtype == alone[name].dtype, f"the type of {name} depends on the other items"
+            assert tensor.shape[1:] == of_one.shape[1:], f"the shape of {name} depends on the other items"
+            assert tensor.dtype == of_one.dtype, f"the type of {name} depends on the other items"
 
     @final
     def test_preparing_does_not_depend_on_the_other_items(self) -> None:
@@ -78,12 +81,13 @@ class ModalityEncoderContract(ABC):
         encoder, items = self.make(), self._items()
         together, again = encoder.prepare(items), encoder.prepare(items)
         turned = encoder.prepare(items[::-1])
-        for name, tensor in together.items():
-            assert torch.equal(tensor, again[name]), f"preparing twice gives another {name}"
-            assert torch.equal(tensor, turned[name].flip(0)), f"{name} depends on the order of the items"
+        for name, values in together.items():
+            entries = _entries(values)
+            assert _same(entries, _entries(again[name])), f"preparing twice gives another {name}"
+            assert _same(entries, _entries(turned[name])[::-1]), f"{name} depends on the order of the items"
             for place, item in enumerate(items):
-                alone = encoder.prepare([item])[name][0]
-                assert torch.equal(tensor[place], alone), f"{name} of {item.id!r} depends on the other items"
+                alone = _entries(encoder.prepare([item])[name])
+                assert _same(entries[place : place + 1], alone), f"{name} of {item.id!r} depends on the other items"
 
     @final
     def test_bad_content_is_an_error_that_names_the_item(self) -> None:
@@ -148,11 +152,11 @@ class ModalityEncoderContract(ABC):
         """Prepared content is kept for the whole catalog; forward must not write into it."""
         encoder = self.make().eval()
         prepared = encoder.prepare(self._items())
-        before = {name: tensor.clone() for name, tensor in prepared.items()}
+        before = {name: _tensor(values).clone() for name, values in prepared.items()}
         with torch.no_grad():
             encoder(prepared)
-        for name, tensor in prepared.items():
-            assert torch.equal(tensor, before[name]), f"forward() changed {name}"
+        for name, values in prepared.items():
+            assert torch.equal(_tensor(values), before[name]), f"forward() changed {name}"
 
     # ---- learning -----------------------------------------------------------------------------------------------------
 
@@ -190,6 +194,17 @@ class ModalityEncoderContract(ABC):
         assert order == sorted(set(order)), "blocks are not in the order in which they are registered"
         assert all(any(True for _ in block.parameters()) for block in encoder.blocks()), "a block has no parameters"
 
+    @final
+    def test_two_halves_make_the_whole(self) -> None:
+        """Cut at any of its blocks, what the halves make is what the whole makes; ``lower`` may refuse with a ModelError."""
+        encoder, items = self.make().eval(), self._items()
+        expected, prepared = _encode(encoder, items), encoder.prepare(items)
+        for below in range(1, len(encoder.blocks()) + 1):
+            with torch.no_grad(), contextlib.suppress(ModelError):
+                lowered = encoder.lower(prepared, below)
+                assert all(len(values) == len(items) for values in lowered.values()), "lower() must keep one entry an item"
+                self._close(encoder.upper(lowered, below), expected, f"cut before block {below}, it makes other vectors")
+
     # ---- keeping ------------------------------------------------------------------------------------------------------
 
     @final
@@ -226,6 +241,19 @@ class ModalityEncoderContract(ABC):
     def _close(self, found: Tensor, expected: Tensor, complaint: str) -> None:
         gap = float((found - expected).abs().max())
         assert gap <= self.tolerance, f"{complaint}: by {gap:.2g}, allowed is {self.tolerance:.2g}"
+
+
+def _tensor(values: Tensor | Ragged) -> Tensor:
+    return values.values if isinstance(values, Ragged) else values
+
+
+def _entries(values: Tensor | Ragged) -> list[Tensor]:
+    """What was prepared of each item."""
+    return values.each() if isinstance(values, Ragged) else list(values)
+
+
+def _same(found: Sequence[Tensor], expected: Sequence[Tensor]) -> bool:
+    return len(found) == len(expected) and all(map(torch.equal, found, expected))
 
 
 def _encode(encoder: ModalityEncoder, items: Sequence[Item]) -> Tensor:

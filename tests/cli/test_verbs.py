@@ -142,13 +142,27 @@ def test_evaluate_keeps_numbers_and_notes_that_the_test_was_opened(
 ) -> None:
     run("evaluate", ground.run, "--device", "cpu", "--resamples", 100)
     shown = capsys.readouterr().out
-    assert "popularity" in shown and "Markov" in shown and "EASE" in shown
+    assert "popularity" in shown and "Markov" in shown and "EASE" in shown and "similarity" in shown
     document = json.loads((ground.run / "evaluation" / "source.json").read_text())
     assert document["dataset"]["fingerprint"] == ground.source.fingerprint and len(document["test_opened"]) == 1
     assert "leave-one-out" in json.dumps(document)
     run("evaluate", ground.run, "--data", ground.folder / "target", "--no-baselines", "--device", "cpu", "--resamples", 100)
     assert "zero-shot" in capsys.readouterr().out
     assert (ground.run / "evaluation" / "target.json").exists()
+
+
+def test_baselines_are_chosen_by_name_and_similarity_needs_content(
+    ground: Ground, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(
+        *("train", ground.folder / "source", "--out", tmp_path / "ids", "--config", ground.config),
+        *("--model.items.modalities", "identity", "--tune", "full", "--training.max-steps", 1),
+    )
+    run("evaluate", tmp_path / "ids", "--baselines", "ials", "similarity", "--device", "cpu", "--resamples", 100)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "similarity of content is left out: the run reads no content of these items" in shown
+    document = json.loads((tmp_path / "ids" / "evaluation" / "source.json").read_text())
+    assert [found["ranker"] for found in document["evaluations"]] == ["ids (train)", "iALS"]
 
 
 def test_recommend_prints_json_for_programs(ground: Ground, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,9 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transrec.data.batches import ItemBatch, MixedBatches, SequenceBatch, SequenceBatches, WindowPlan
+from transrec.data.batches import ItemBatch, MixedBatches, SequenceBatch, SequenceBatches
+from transrec.data.counts import Counts
 from transrec.data.interactions import Interactions
 from transrec.data.splits import Split, leave_one_out
+from transrec.data.windows import WindowPlan
 from transrec.errors import DataError
 
 NUM_ITEMS = 40
@@ -160,13 +162,13 @@ def test_ranks_share_a_batch_without_overlap() -> None:
         return [tuple(rows_at(batch, batch.history_BL[b][batch.mask_BL[b]])) for b in range(len(batch.mask_BL))]
 
     whole = chains(batches(split, plan))
-    parts = [chains(batches(split, plan, shard=(rank, 2))) for rank in range(2)]
+    parts = [chains(batches(split, plan).of_rank(rank, 2)) for rank in range(2)]
     assert sorted(whole) == sorted(parts[0] + parts[1])
     assert len(parts[0]) == len(parts[1]) == 2
 
 
 def test_every_rank_has_a_window_of_every_batch() -> None:
-    made = [batches(split_of([9] * 5), WindowPlan("next", length=20), shard=(rank, 3)) for rank in range(3)]
+    made = [batches(split_of([9] * 5), WindowPlan("next", length=20)).of_rank(rank, 3) for rank in range(3)]
     assert made[0].steps_per_epoch == 2, "the second batch has one window"
     assert all(len(one.batch(1).mask_BL) >= 1 for one in made)
 
@@ -207,3 +209,55 @@ def test_mixed_batches_hold_every_batch_of_every_platform_once() -> None:
 def test_nothing_to_predict_is_said() -> None:
     with pytest.raises(DataError, match="none of the 2 users has two training events"):
         batches(split_of([3, 3]), WindowPlan("next", length=4))
+
+
+def test_what_is_hidden_is_drawn_into_the_batch() -> None:
+    split = split_of([9, 14, 4, 20] * 5)
+    plan = WindowPlan("none", length=6, hidden=0.3)
+    one, other = batches(split, plan), batches(split, plan)
+    for step in reversed(range(2 * one.steps_per_epoch)):
+        first, again = one.batch(step), other.batch(step)
+        assert first.hidden_BL is not None and again.hidden_BL is not None
+        assert first.hidden_BL.equal(again.hidden_BL), "a function of seed and step"
+        assert first.hidden_BL.any(dim=1).all() and not (first.hidden_BL & ~first.mask_BL).any()
+        assert first.targets_BT.shape == (len(first.mask_BL), 0)
+        assert first.rows_U.tolist() == sorted(set(rows_at(first, first.history_BL[first.mask_BL])))
+        moved = first.to(torch.device("cpu"))
+        assert moved.hidden_BL is not None and moved.hidden_BL.equal(first.hidden_BL)
+    epochs = [whole_epoch(one)[0].hidden_BL, one.batch(one.steps_per_epoch).hidden_BL]
+    assert epochs[0] is not None and epochs[1] is not None and not epochs[0].equal(epochs[1]), "new in every epoch"
+
+
+def test_nothing_is_hidden_unless_asked_for() -> None:
+    batch = batches(split_of([9] * 8), WindowPlan("next", length=6)).batch(0)
+    assert batch.hidden_BL is None
+    assert batch.to(torch.device("cpu")).hidden_BL is None
+
+
+def test_a_balanced_mixture_gives_every_platform_as_many_steps() -> None:
+    plan = WindowPlan("next", length=20)
+    small, large = batches(split_of([5] * 8), plan), batches(split_of([5] * 40), plan)
+    proportional = MixedBatches([small, large], seed=0)
+    balanced = MixedBatches([small, large], seed=0, mixture="balanced")
+    assert [small.steps_per_epoch, large.steps_per_epoch] == [2, 10]
+    assert proportional.steps_per_epoch == balanced.steps_per_epoch == 12
+    for mixed, expected in ((proportional, [2, 10]), (balanced, [6, 6])):
+        for epoch in range(2):
+            steps = range(12 * epoch, 12 * (epoch + 1))
+            assert np.bincount([mixed.which(step)[0] for step in steps]).tolist() == expected
+            # every batch of a platform is another one of its own
+            own = [mixed.which(step) for step in steps]
+            assert len(set(own)) == 12
+            assert sorted(own_step for place, own_step in own if place == 1) == list(
+                range(epoch * expected[1], (epoch + 1) * expected[1])
+            )
+
+
+def test_evidence_stands_beside_every_real_target() -> None:
+    split = split_of([6, 3, 9])
+    counts = Counts.of(split, NUM_ITEMS)
+    batch = batches(split, WindowPlan("next", length=4), counts=counts).batch(0)
+    assert batch.evidence is not None and batch.evidence.targets_Q is not None
+    assert torch.equal(batch.evidence.targets_Q, batch.targets_BT[batch.target_mask_BT])
+    assert torch.equal(batch.evidence.popularity_C, torch.from_numpy(counts.popularity_V).float()[batch.rows_U])
+    assert batches(split, WindowPlan("next", length=4)).batch(0).evidence is None

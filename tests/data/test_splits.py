@@ -1,5 +1,7 @@
 """Splits: nothing trains that is predicted, and nothing is predicted from what came after it."""
 
+import itertools
+
 import numpy as np
 import polars as pl
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transrec.data.interactions import Interactions
-from transrec.data.splits import Split, by_time, leave_one_out
+from transrec.data.splits import Split, SplitSettings, by_time, few_users, leave_one_out, sample_size, split_of
 from transrec.errors import DataError
 
 
@@ -81,3 +83,61 @@ def test_by_time_by_hand() -> None:
 def test_shares_out_of_range(shares: tuple[float, float]) -> None:
     with pytest.raises(DataError, match="shares"):
         by_time(made([(0, 0), (0, 1)]), validation=shares[0], test=shares[1])
+
+
+def many(users: int = 200) -> Interactions:
+    lengths = np.random.default_rng(0).integers(1, 9, users)
+    return made([(u, t) for u, n in enumerate(lengths) for t in range(n)])
+
+
+def training_users(split: Split) -> set[int]:
+    return set(np.flatnonzero(split.train_ends > split.interactions.offsets[:-1]).tolist())
+
+
+@pytest.mark.parametrize("kind", ["leave-one-out", "time"])
+def test_a_share_of_the_users_trains_and_validates_and_all_of_them_test(kind: str) -> None:
+    interactions = many()
+    whole = split_of(interactions, SplitSettings(kind=kind))
+    split = split_of(interactions, SplitSettings(kind=kind, users=0.4, users_seed=3))
+    checked(split)
+    chosen = training_users(split)
+    assert len(chosen) == round(0.4 * len(training_users(whole)))
+    # nothing else of the events of the others is left, and nothing of those who were drawn is lost
+    assert all(split.train_ends[u] == whole.train_ends[u] for u in chosen)
+    assert set(split.validation.users.tolist()) == chosen & set(whole.validation.users.tolist())
+    assert np.array_equal(split.test.users, whole.test.users) and np.array_equal(split.test.positions, whole.test.positions)
+    assert f"{len(chosen)} of {len(training_users(whole))} users train and validate (sample 3)" in split.description
+    assert split.skipped == whole.skipped
+
+
+def test_more_users_are_the_earlier_ones_and_others() -> None:
+    split = leave_one_out(many())
+    samples = [training_users(few_users(split, share, seed=1, at_least=1)) for share in (0.05, 0.1, 0.5, 1.0)]
+    assert all(small < large for small, large in itertools.pairwise(samples))
+    other = training_users(few_users(split, 0.1, seed=2, at_least=1))
+    assert len(other) == len(samples[1]) and other != samples[1]
+
+
+def test_a_sample_has_at_least_fifty_users_where_there_are_so_many() -> None:
+    split = leave_one_out(many())
+    assert len(training_users(few_users(split, 0.01))) == 50
+    assert few_users(leave_one_out(many(40)), 0.5).description == leave_one_out(many(40)).description
+    assert [sample_size(1000, share) for share in (0.001, 0.05, 0.1, 1.0)] == [50, 50, 100, 1000]
+
+
+def test_all_users_are_the_split_itself() -> None:
+    split = leave_one_out(many())
+    assert few_users(split, 1.0, seed=5) is split
+
+
+@pytest.mark.parametrize("share", [0.0, -0.1, 1.1])
+def test_a_share_out_of_range_is_an_error(share: float) -> None:
+    with pytest.raises(DataError, match="share"):
+        few_users(leave_one_out(many()), share)
+
+
+def test_a_sample_in_which_nobody_validates_is_an_error() -> None:
+    short = [(u, t) for u in range(60) for t in range(2)]  # too short to be held out
+    split = leave_one_out(made([*short, (60, 0), (60, 1), (60, 2), (60, 3)]))
+    with pytest.raises(DataError, match="larger share"):
+        few_users(split, 0.02, at_least=1)

@@ -47,6 +47,18 @@ def test_every_family_has_blocks_and_no_idle_parameter(family, image_family, pro
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_runs_in_two_halves(family, image_family, processor, image_items):
+    encoder = ImageEncoder(image_family(family), processor, ImageSettings()).double().eval()
+    prepared = encoder.prepare(image_items)
+    for below in range(1, len(encoder.blocks()) + 1):
+        with torch.no_grad():
+            lowered = encoder.lower(prepared, below)
+            found, expected = encoder.upper(lowered, below), encoder(prepared)
+        assert set(lowered) == {"states"}
+        torch.testing.assert_close(found, expected, atol=1e-10, rtol=0.0)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_comes_back_from_its_assets(family, image_family, processor, image_items, tmp_path):
     encoder = ImageEncoder(image_family(family), processor, ImageSettings()).eval()
     encoder.save_assets(tmp_path)

@@ -11,7 +11,7 @@ def test_calibration_gives_mean_zero_and_deviation_one():
         [5, 0, -9, 1, 1, 3]
     )
     projection = Projection(6, 6)
-    projection.calibrate(vectors)
+    projection.calibrate({0: vectors})
     with torch.no_grad():
         projection.linear.weight.copy_(torch.eye(6))
         projection.linear.bias.zero_()
@@ -28,7 +28,62 @@ def test_without_calibration_it_is_the_linear_map():
 
 def test_calibration_moves_with_the_weights():
     one, two = Projection(4, 3), Projection(4, 3)
-    one.calibrate(torch.randn(9, 4, generator=torch.Generator().manual_seed(0)) + 7)
+    one.calibrate({0: torch.randn(9, 4, generator=torch.Generator().manual_seed(0)) + 7})
     two.load_state_dict(one.state_dict())
     vectors = torch.randn(5, 4, generator=torch.Generator().manual_seed(1))
     assert torch.equal(one(vectors), two(vectors))
+
+
+def cosines(vectors: torch.Tensor) -> torch.Tensor:
+    unit = torch.nn.functional.normalize(vectors, dim=1)
+    return unit @ unit.T
+
+
+def test_born_similar_keeps_how_near_vectors_are():
+    generator = torch.Generator().manual_seed(0)
+    vectors = torch.randn(300, 6, generator=generator) * torch.tensor([3.0, 2, 1, 1, 1, 0.1]) + 5
+    projection = Projection(6, 8)
+    projection.calibrate({0: vectors}, "similar", generator=generator)
+    found = projection(vectors).detach()
+    assert torch.allclose(cosines(found), cosines(vectors - vectors.mean(dim=0)), atol=1e-4)
+    assert torch.isclose(found.square().sum(dim=1).mean(), torch.tensor(1.0), atol=1e-3)
+    # no number of the projected vectors carries nearly all of the difference
+    assert found.var(dim=0).max() < 0.5
+
+
+def test_born_similar_in_fewer_numbers_keeps_the_directions_of_most_difference():
+    generator = torch.Generator().manual_seed(0)
+    vectors = torch.randn(300, 6, generator=generator) * torch.tensor([5.0, 0.01, 4, 0.01, 3, 0.01])
+    projection = Projection(6, 3)
+    projection.calibrate({0: vectors}, "similar", generator=generator)
+    kept = vectors[:, [0, 2, 4]]
+    assert torch.allclose(cosines(projection(vectors)), cosines(kept - kept.mean(dim=0)), atol=0.02)
+
+
+def test_vectors_that_do_not_differ_stay_finite():
+    projection = Projection(4, 3)
+    projection.calibrate({0: torch.ones(20, 4)}, "similar")
+    assert torch.equal(projection(torch.ones(2, 4)), torch.zeros(2, 3))
+
+
+def test_every_platform_is_centred_on_its_own_mean():
+    generator = torch.Generator().manual_seed(0)
+    films, books = torch.randn(200, 4, generator=generator) + 5, torch.randn(100, 4, generator=generator) - 3
+    projection = Projection(4, 4, platforms=2)
+    projection.calibrate({0: films, 1: books}, "similar", generator=generator)
+    for platform, vectors in enumerate((films, books)):
+        found = projection(vectors, platform).detach()
+        assert torch.allclose(found.mean(dim=0), torch.zeros(4), atol=1e-5)
+        assert torch.allclose(cosines(found), cosines(vectors - vectors.mean(dim=0)), atol=1e-4)
+
+
+def test_centring_on_another_platform_leaves_the_map():
+    generator = torch.Generator().manual_seed(0)
+    projection = Projection(4, 3)
+    projection.calibrate({0: torch.randn(50, 4, generator=generator)}, "similar", generator=generator)
+    before = {name: tensor.clone() for name, tensor in projection.state_dict().items()}
+    elsewhere = torch.randn(50, 4, generator=generator) + 9
+    projection.centre({0: elsewhere})
+    assert torch.allclose(projection(elsewhere).mean(dim=0), torch.zeros(3), atol=1e-5)
+    after = projection.state_dict()
+    assert [name for name in before if not torch.equal(before[name], after[name])] == ["means"]

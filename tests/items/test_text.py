@@ -1,9 +1,12 @@
+import functools
+
 import pytest
 import torch
 import transformers as hf
 
 from transrec.data.catalog import Item
 from transrec.errors import BackboneError, DataError, SettingsError
+from transrec.items.buckets import length_buckets
 from transrec.items.scratch import new_text_backbone
 from transrec.items.text import TextEncoder, TextSettings
 from transrec.testing import ModalityEncoderContract
@@ -19,10 +22,10 @@ def test_a_vector_does_not_depend_on_the_padding(family, text_family, tokenizer,
         together = encoder(encoder.prepare(text_items))
         alone = torch.cat([encoder(encoder.prepare([item])) for item in text_items])
         # the same through the whole padded length, as the backbone itself would be used
-        prepared = encoder.prepare(text_items)
-        mask = prepared["mask"].bool()
-        tokens = encoder.backbone(input_ids=prepared["input_ids"].long(), attention_mask=mask.long()).last_hidden_state
-        padded = encoder.pooling(tokens, mask)
+        texts = [item.text for item in text_items]
+        given = tokenizer(texts, padding="max_length", truncation=True, max_length=16, return_tensors="pt")
+        ids, mask = given["input_ids"], given["attention_mask"]
+        padded = encoder.pooling(encoder.backbone(input_ids=ids, attention_mask=mask).last_hidden_state, mask.bool())
     assert together.shape == (len(text_items), 16)
     torch.testing.assert_close(alone, together, atol=1e-10, rtol=0.0)
     torch.testing.assert_close(padded, together, atol=1e-10, rtol=0.0)
@@ -64,7 +67,7 @@ def test_the_empty_text_of_a_tokenizer_without_special_tokens(text_family, text_
     tokenizer.backend_tokenizer.post_processor = None
     encoder = TextEncoder(text_family("bert"), tokenizer, SETTINGS).eval()
     prepared = encoder.prepare([Item("empty", text="")])
-    assert int(prepared["mask"].sum()) == 1
+    assert prepared["tokens"].lengths_n.tolist() == [1]
     assert encoder(prepared).isfinite().all()
 
 
@@ -80,6 +83,60 @@ def test_pooling_agrees_with_the_backbone_used_by_hand(pooling, expected, text_f
             tokens = model(**ids).last_hidden_state[0]
             by_hand = tokens.mean(dim=0) if expected == "mean" else tokens[0]
             torch.testing.assert_close(found[place], by_hand, atol=1e-5, rtol=0.0)
+
+
+def test_tokens_are_ragged_and_of_the_smallest_type(text_family, tokenizer, text_items, monkeypatch):
+    encoder = TextEncoder(text_family("bert"), tokenizer, SETTINGS)
+    tokens = encoder.prepare(text_items)["tokens"]
+    expected = [tokenizer(item.text, truncation=True, max_length=16)["input_ids"] for item in text_items]
+    assert [ids.tolist() for ids in tokens.each()] == expected
+    assert tokens.values.dtype == torch.uint16
+    monkeypatch.setattr(type(tokenizer), "get_vocab", lambda _: {"far": 1 << 16})
+    large = TextEncoder(text_family("bert"), tokenizer, SETTINGS)
+    assert large.prepare(text_items)["tokens"].values.dtype == torch.int32
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("below", [1, 2, 3])
+def test_every_family_runs_in_two_halves(family, below, text_family, tokenizer, text_items):
+    encoder = TextEncoder(text_family(family), tokenizer, SETTINGS).double().eval()
+    with torch.no_grad():
+        lowered = encoder.lower(encoder.prepare(text_items), below)
+        assert lowered["states"].values.shape == (encoder.prepare(text_items)["tokens"].lengths_n.sum(), 16)
+        found, expected = encoder.upper(lowered, below), encoder(encoder.prepare(text_items))
+    torch.testing.assert_close(found, expected, atol=1e-10, rtol=0.0)
+
+
+@pytest.mark.parametrize("family", ["mpnet", "deberta"])
+def test_what_all_layers_use_is_before_them(family, text_family, tokenizer):
+    """Else it would learn with the top layers, and no layer below would be fixed."""
+    if family == "mpnet":
+        network, shared = text_family("mpnet"), "relative_attention_bias"
+    else:
+        shape = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32}
+        network, shared = hf.DebertaV2Model(hf.DebertaV2Config(**shape, relative_attention=True)), "rel_embeddings"
+    encoder = TextEncoder(network, tokenizer, SETTINGS)
+    order = [module for module, _ in encoder.backbone.encoder.named_children()]
+    assert order.index(shared) < order.index("layer")
+
+
+@pytest.mark.parametrize("pooling", ["mean", "attention"])
+def test_buckets_change_no_number(pooling, text_family, tokenizer, monkeypatch):
+    encoder = TextEncoder(text_family("bert"), tokenizer, TextSettings(max_length=30, pooling=pooling)).double().eval()
+    items = [Item(str(count), text="socks " * count) for count in (9, 1, 25, 3, 1, 14, 0, 25)]
+    sizes = []
+    encoder.backbone.register_forward_pre_hook(
+        lambda _, __, named: sizes.append(tuple(named["input_ids"].shape)), with_kwargs=True
+    )
+    found = {}
+    for cost in (0, 10**6):
+        monkeypatch.setattr("transrec.items.text.length_buckets", functools.partial(length_buckets, cost=cost))
+        encoder.zero_grad()
+        vectors = encoder(encoder.prepare(items))
+        (vectors * torch.linspace(0.5, 1.5, vectors.numel()).view_as(vectors)).sum().backward()
+        found[cost] = [vectors.detach(), *(p.grad.clone() for p in encoder.parameters())]
+    assert len(sizes) == 6 + 1 and sizes[-1] == (8, 28)
+    torch.testing.assert_close(found[0], found[10**6], atol=1e-10, rtol=0.0)
 
 
 def test_the_first_token_needs_a_class_token(text_family, tokenizer):

@@ -29,6 +29,7 @@ class Model(nn.Module):
     def __init__(self, attention: str = "causal") -> None:
         super().__init__()
         self.scorer = DotScorer()
+        self.prior = None
         self.users: UserEncoder = TransformerUserEncoder(
             WIDTH, UserSettings.from_mapping({"attention": attention, "heads": 2})
         )

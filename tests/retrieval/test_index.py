@@ -9,7 +9,7 @@ from transrec.data.batches import ItemBatch
 from transrec.data.histories import Histories
 from transrec.errors import EvaluationError, ModelError
 from transrec.retrieval import index as index_module
-from transrec.retrieval.index import CatalogIndex, encode_histories, hidden_pairs
+from transrec.retrieval.index import CatalogIndex, Queries, encode_histories, hidden_pairs
 from transrec.retrieval.ranking import mean_ranks, top_k
 from transrec.scoring import DotScorer
 
@@ -51,7 +51,7 @@ def test_an_empty_catalog_is_an_error(case: Case) -> None:
 def test_users_are_their_newest_items_as_the_model_reads_them(case: Case, index: CatalogIndex) -> None:
     case.model.eval()
     lists = [[1, 2, 3], [4], [], list(range(10, 22)), [7, 7, 7]]
-    users_BD = encode_histories(case.model, index, Histories.from_lists(lists))
+    users_BD = encode_histories(case.model, index, Histories.from_lists(lists)).vectors
     for user, rows in enumerate(lists):
         if not rows:
             assert not users_BD[user].any()
@@ -69,7 +69,7 @@ def test_blocks_of_users_change_nothing(case: Case, index: CatalogIndex, monkeyp
     ranks, found = index.rank(whole, targets, histories), index.search(whole, 5, histories)
     monkeypatch.setattr(index_module, "SCORES_AT_ONCE", 4 * 50)
     monkeypatch.setattr(index_module, "HISTORIES_AT_ONCE", 4)
-    assert torch.allclose(encode_histories(case.model, index, histories), whole, atol=1e-5)
+    assert torch.allclose(encode_histories(case.model, index, histories).vectors, whole.vectors, atol=1e-5)
     assert np.array_equal(index.rank(whole, targets, histories), ranks)
     assert torch.equal(index.search(whole, 5, histories).rows_BK, found.rows_BK)
     scores_BV, hidden_M2 = index.scores(whole), hidden_pairs(histories)
@@ -79,17 +79,18 @@ def test_blocks_of_users_change_nothing(case: Case, index: CatalogIndex, monkeyp
 
 def test_nobody_gives_empty_results(case: Case, index: CatalogIndex) -> None:
     nobody = Histories.from_lists([])
-    users_BD = encode_histories(case.model, index, nobody)
-    assert index.rank(users_BD, np.zeros(0, dtype=np.int64), nobody).shape == (0,)
-    assert index.search(users_BD, 3, nobody).rows_BK.shape == (0, 3)
+    queries = encode_histories(case.model, index, nobody)
+    assert index.rank(queries, np.zeros(0, dtype=np.int64), nobody).shape == (0,)
+    assert index.search(queries, 3, nobody).rows_BK.shape == (0, 3)
 
 
 def test_search_shows_allowed_items_outside_the_history_only() -> None:
     index = CatalogIndex(torch.eye(4) * torch.arange(1.0, 5.0)[:, None], DotScorer())
-    users_BD, hidden = torch.ones(2, 4), Histories.from_lists([[3], []])
-    assert index.search(users_BD, 9, hidden).rows_BK.tolist() == [[2, 1, 0, -1], [3, 2, 1, 0]]
+    hidden = Histories.from_lists([[3], []])
+    queries = Queries(torch.ones(2, 4), hidden)
+    assert index.search(queries, 9, hidden).rows_BK.tolist() == [[2, 1, 0, -1], [3, 2, 1, 0]]
     allowed = np.array([True, True, False, True])
-    assert index.search(users_BD, 2, hidden, allowed).rows_BK.tolist() == [[1, 0], [3, 1]]
+    assert index.search(queries, 2, hidden, allowed).rows_BK.tolist() == [[1, 0], [3, 1]]
 
 
 def test_similar_goes_by_direction_and_leaves_the_item_out() -> None:
@@ -104,6 +105,7 @@ def test_added_items_stand_at_the_end_and_can_be_found() -> None:
     after = before.add(torch.tensor([[0.0, 5.0, 0.0]]))
     assert (len(before), len(after)) == (3, 4)
     assert torch.equal(after.vectors_VD[:3], before.vectors_VD)
-    assert after.search(torch.ones(1, 3), 1, Histories.from_lists([[]])).rows_BK.tolist() == [[3]]
+    nobody = Histories.from_lists([[]])
+    assert after.search(Queries(torch.ones(1, 3), nobody), 1, nobody).rows_BK.tolist() == [[3]]
     with pytest.raises(ModelError, match="width 2, the index has 3"):
         before.add(torch.ones(1, 2))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -10,9 +12,9 @@ from cases import Case, platform
 
 from transrec.errors import TrainingError
 from transrec.model import ModelSettings, TransRec
+from transrec.rules import Tuning, apply_tuning
 from transrec.training.optimiser import optimiser_groups, rate_factor, set_rates
 from transrec.training.settings import TrainingSettings
-from transrec.transfer import Tuning, apply_tuning
 
 SETTINGS = TrainingSettings(learning_rate=0.5, encoder_learning_rate=0.25, weight_decay=0.125)
 
@@ -48,13 +50,21 @@ def test_nothing_that_learns_is_said() -> None:
 
 
 def test_the_rate_rises_and_falls_to_nothing() -> None:
-    factors = [rate_factor(step, 100, 0.1) for step in range(101)]
+    factors = [rate_factor(step, 100, TrainingSettings(warmup=0.1)) for step in range(101)]
     assert factors[:10] == pytest.approx([0.1 * n for n in range(1, 11)])
     assert factors[10] == 1.0
     assert all(a > b for a, b in itertools.pairwise(factors[10:]))
     assert factors[55] == pytest.approx(0.5)
     assert factors[100] == pytest.approx(0.0)
-    assert rate_factor(0, 1, 0.0) == 1.0
+    assert rate_factor(0, 1, TrainingSettings(warmup=0.0)) == 1.0
+
+
+def test_a_constant_rate_stays_after_the_warm_up() -> None:
+    constant = TrainingSettings(schedule="constant", warmup=0.0)
+    assert {rate_factor(step, 100, constant) for step in range(101)} == {1.0}, "as published"
+    rising = TrainingSettings(schedule="constant", warmup=0.1)
+    assert [rate_factor(step, 100, rising) for step in range(10)] == pytest.approx([0.1 * n for n in range(1, 11)])
+    assert {rate_factor(step, 100, rising) for step in range(10, 101)} == {1.0}
 
 
 def test_rates_are_set_from_the_peak() -> None:
@@ -62,3 +72,44 @@ def test_rates_are_set_from_the_peak() -> None:
     for factor in (0.5, 0.1):
         set_rates(optimiser, factor)
         assert {group["lr"] / group["peak"] for group in optimiser.param_groups} == {factor}
+
+
+def rates(model: TransRec, settings: TrainingSettings, **options: object) -> dict[str, tuple[float, float]]:
+    """By name, the peak learning rate and the weight decay of every parameter that learns."""
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    return {
+        names[id(parameter)]: (float(group["peak"]), float(group["weight_decay"]))  # type: ignore[arg-type]
+        for group in optimiser_groups(model, settings, **options)  # type: ignore[arg-type]
+        for parameter in group["params"]  # type: ignore[attr-defined]
+    }
+
+
+def test_lower_blocks_learn_more_slowly_and_embeddings_most_slowly(text_case: Callable[..., Any]) -> None:
+    model = text_case().model
+    found = rates(model, SETTINGS.updated({"layer_decay": 0.5}))
+    assert found == rates(model, SETTINGS) | {
+        name: (0.25 * 0.5**depth, decay)
+        for part, depth in (("encoder.layer.1.", 0), ("encoder.layer.0.", 1), ("embeddings.", 2))
+        for name, (_, decay) in found.items()
+        if name.startswith("items.encoders.text.backbone." + part)
+    }
+    assert {rate for name, (rate, _) in found.items() if ".backbone." in name} == {0.25, 0.125, 0.0625}
+
+
+def test_what_a_rule_adds_has_the_rate_of_what_is_fresh(text_case: Callable[..., Any]) -> None:
+    for rule in ("lora:2", "ia3"):
+        found = rates(text_case(tune=rule).model, SETTINGS.updated({"layer_decay": 0.5}))
+        added = {name: values for name, values in found.items() if ".lora_" in name or ".ia3_" in name}
+        assert {rate for name, (rate, _) in added.items() if ".layer.1." in name} == {0.5}
+        assert {rate for name, (rate, _) in added.items() if ".layer.0." in name} == {0.25}
+        # (IA)^3 scales by what it learns: decay would pull it to nothing
+        assert {decay for _, decay in added.values()} == ({0.125} if rule == "lora:2" else {0.0})
+
+
+def test_what_is_anchored_does_not_decay_as_well() -> None:
+    model = Case().model
+    held = ["users.blocks.0.output.weight"]
+    assert rates(model, SETTINGS, anchored=held)[held[0]] == (0.5, 0.125), "the anchor is off"
+    found = rates(model, SETTINGS.updated({"anchor": 1.0}), anchored=held)
+    assert found[held[0]] == (0.5, 0.0)
+    assert found["users.blocks.0.expand.weight"] == (0.5, 0.125)

@@ -66,6 +66,29 @@ def test_the_best_weights_are_put_back_and_patience_stops() -> None:
     assert not case.model.training
 
 
+def test_the_last_weights_are_kept_where_validation_is_not_to_choose(tmp_path: Path) -> None:
+    case, validation = Case(), Validation([0.5, 0.4, 0.3, 0.2, 0.1])
+    result = fit(case, validation, tmp_path, patience=1, keep="last")
+    steps = 5 * case.batches.steps_per_epoch
+    assert result == Fit(steps=steps, best_step=steps, best=0.1, stopped_early=False)
+    assert all(tensor.equal(validation.seen[-1][name]) for name, tensor in case.model.state_dict().items())
+
+
+@pytest.mark.parametrize("clip", [1e-6, None])
+def test_gradients_are_scaled_down_only_if_asked(clip: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths = []
+    step = torch.optim.AdamW.step
+
+    def measured(self: torch.optim.AdamW, *arguments: object, **named: object) -> object:
+        gradients = [p.grad.flatten() for group in self.param_groups for p in group["params"] if p.grad is not None]
+        lengths.append(float(torch.cat(gradients).norm()))
+        return step(self, *arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", measured)
+    fit(Case(), Validation([0.1]), epochs=1, clip=clip)
+    assert lengths and all((length <= 1.01e-6) == (clip is not None) for length in lengths)
+
+
 @pytest.mark.parametrize("objective", ["softmax", "multistep"])
 def test_resuming_an_interrupted_training_is_the_same_training_bit_for_bit(tmp_path: Path, objective: str) -> None:
     values = [0.1, 0.2, 0.3, 0.25, 0.4]

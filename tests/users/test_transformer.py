@@ -8,14 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from transrec.errors import SettingsError
+from transrec.errors import ModelError, SettingsError
 from transrec.users.transformer import TransformerUserEncoder, UserSettings
 
 WIDTH = 16
 
 
 def made(**changes: object) -> TransformerUserEncoder:
-    settings = UserSettings.from_mapping({"window": 8, "layers": 2, "heads": 4, "feedforward": 24, **changes})
+    shape = {"window": 8, "layers": 2, "heads": 4, "feedforward": 24, "start": "fresh"}
+    settings = UserSettings.from_mapping({**shape, **changes})
     encoder = TransformerUserEncoder(WIDTH, settings).double().eval()
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
@@ -127,3 +128,61 @@ def test_an_empty_history_gives_zeros_and_finite_numbers() -> None:
 def test_heads_must_divide_the_width() -> None:
     with pytest.raises(SettingsError, match="5 heads do not divide a width of 16"):
         TransformerUserEncoder(16, UserSettings(heads=5))
+
+
+def test_a_mask_token_is_there_only_for_those_who_ask() -> None:
+    assert made().mask_token is None
+    assert not [name for name, _ in made().named_parameters() if "mask" in name], "nobody carries a parameter that is idle"
+    assert "mask_token" not in made().state_dict()
+    token = made(mask_token=True).mask_token
+    assert token is not None and token.shape == (WIDTH,)
+    assert TransformerUserEncoder(WIDTH, UserSettings(mask_token=True)).state_dict()["mask_token"].equal(torch.zeros(WIDTH))
+
+
+def test_the_mask_token_stands_where_items_are_hidden() -> None:
+    encoder = made(mask_token=True)
+    items_BLD, _ = drawn([5, 3], total=5)
+    hidden_BL = torch.zeros(2, 5, dtype=torch.bool)
+    hidden_BL[0, 1] = hidden_BL[1, 2] = True
+    shown_BLD = encoder.hide(items_BLD, hidden_BL)
+    assert torch.equal(shown_BLD[~hidden_BL], items_BLD[~hidden_BL])
+    assert encoder.mask_token is not None
+    assert torch.equal(shown_BLD[hidden_BL], encoder.mask_token.expand(2, WIDTH))
+
+
+def test_hiding_without_a_mask_token_is_said() -> None:
+    items_BLD, mask_BL = drawn([3], total=3)
+    with pytest.raises(ModelError, match="no mask token"):
+        made().hide(items_BLD, mask_BL)
+
+
+def test_born_similar_it_is_a_mean_of_the_latest_items() -> None:
+    settings = UserSettings.from_mapping({"window": 8, "layers": 1, "heads": 4, "feedforward": 24})
+    encoder = TransformerUserEncoder(WIDTH, settings).double().eval()
+    items_BLD, mask_BL = drawn([5, 2], total=6)
+    found = encoder(items_BLD, mask_BL).last_BD
+    for user, length in enumerate((5, 2)):
+        weights = torch.exp(-0.5 * torch.arange(length - 1, -1, -1, dtype=torch.float64))
+        expected = (weights[:, None] * items_BLD[user, :length]).sum(dim=0) / weights.sum()
+        assert torch.allclose(found[user], expected, atol=1e-10)
+    encoder(items_BLD, mask_BL).last_BD.sum().backward()
+    assert encoder.recency is not None and encoder.recency.gate.grad.abs() > 0, "the blocks must be able to come in"
+
+
+@pytest.mark.parametrize("attention", ["causal", "bidirectional"])
+def test_born_similar_padding_has_no_influence(attention: str) -> None:
+    encoder = made(start="similar", attention=attention)
+    items_BLD, mask_BL = drawn([4, 2], total=4)
+    longer_BLD = torch.cat([items_BLD, torch.full((2, 3, WIDTH), 1e6, dtype=torch.float64)], dim=1)
+    longer_BL = torch.cat([mask_BL, torch.zeros(2, 3, dtype=torch.bool)], dim=1)
+    found, expected = encoder(longer_BLD, longer_BL), encoder(items_BLD, mask_BL)
+    assert torch.allclose(found.last_BD, expected.last_BD, atol=1e-10)
+
+
+def test_born_similar_a_causal_state_sees_nothing_that_comes_later() -> None:
+    encoder = made(start="similar")
+    items_BLD, mask_BL = drawn([6], total=6)
+    changed_BLD = items_BLD.clone()
+    changed_BLD[:, 4:] += 1
+    found, before = encoder(changed_BLD, mask_BL).vectors, encoder(items_BLD, mask_BL).vectors
+    assert torch.allclose(found[:, :4], before[:, :4], atol=1e-12) and not torch.allclose(found[:, 4:], before[:, 4:])

@@ -24,6 +24,7 @@ VERBS = {
     "check": "Say what is in tables or a dataset folder, and what is wrong with it, without writing anything.",
     "train": "Train a model from scratch on one dataset or several.",
     "transfer": "Move a trained run to a dataset with other users and other items.",
+    "compare": "Will pre-training elsewhere help here? From scratch, zero-shot and transferred beside simple methods.",
     "evaluate": "Open the test split: rank the whole catalog, beside simple baselines, with intervals.",
     "recommend": "Recommend for a history of item ids.",
 }

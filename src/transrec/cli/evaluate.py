@@ -7,7 +7,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from transrec.evaluation.baselines.tuning import BaselineName
 from transrec.evaluation.protocol import EvaluationSettings
+from transrec.recipes.evaluate import BASELINES
 from transrec.recipes.evaluate import evaluate as evaluate_recipe
 
 
@@ -16,7 +18,7 @@ def evaluate(
     /,
     *,
     data: Path | None = None,
-    baselines: bool = True,
+    baselines: Annotated[tuple[BaselineName, ...], Parameter(consume_multiple=True, negative="--no-baselines")] = BASELINES,
     device: str = "auto",
     settings: Annotated[EvaluationSettings, Parameter(name="*")] = EvaluationSettings(),  # noqa: B008
 ) -> None:
@@ -27,7 +29,8 @@ def evaluate(
     Args:
         run: the run folder.
         data: another dataset folder; the run's own when not given.
-        baselines: popularity, a Markov chain and EASE (or item-kNN on large catalogs), tuned on validation.
+        baselines: simple methods, tuned on validation; ease becomes knn on large catalogs, ials takes a minute or more,
+            similarity is that of the content as the published encoders see it.
         device: auto, cpu, cuda or mps.
         settings: cutoffs and intervals.
     """

@@ -5,17 +5,24 @@ Axes: B users (windows), L history length, T targets, K negatives, U distinct it
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from transrec.data.counts import Counts, Evidence
 from transrec.data.histories import Histories
+from transrec.data.masking import hidden_slots
+from transrec.data.ragged import moved
 from transrec.data.sampling import UniformNegatives
 from transrec.data.splits import Split
+from transrec.data.windows import WindowPlan, windows_of
+
+Mixture = Literal["proportional", "balanced"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,18 +31,31 @@ class ItemPart:
 
     Attributes:
         index_n: which of the batch's U items these are, int64, increasing.
-        content: what the modality's encoder prepared, tensors of shape (n, ...); or, where the encoder learns nothing,
-            the vectors that it made of them once and for all, float of shape (n, width).
+        content: what the modality's encoder prepared, by name: tensors of shape (n, ...) or ragged values of n items; or,
+            where the encoder learns nothing, the vectors that it made of them once and for all, float of shape (n, width).
+            Equal content may stand there once, see ``inverse_n``.
+        below: how many of the encoder's lower blocks these have been through already; above 0 the content is what its
+            ``lower`` returned.
+        inverse_n: which entry of the content each of the n items has, int64; None: each its own, in this order.
     """
 
     index_n: Tensor
-    content: Mapping[str, Tensor] | Tensor
+    content: Mapping[str, Any] | Tensor
+    below: int = 0
+    inverse_n: Tensor | None = None
 
     def to(self, device: torch.device) -> ItemPart:
         """The same part on another device."""
+        content: Mapping[str, Any] | Tensor
         if isinstance(self.content, Tensor):
-            return ItemPart(_moved(self.index_n, device), _moved(self.content, device))
-        return ItemPart(_moved(self.index_n, device), {name: _moved(t, device) for name, t in self.content.items()})
+            content = moved(self.content, device)
+        else:
+            content = {
+                name: moved(values, device) if isinstance(values, Tensor) else values.to(device)
+                for name, values in self.content.items()
+            }
+        inverse_n = None if self.inverse_n is None else moved(self.inverse_n, device)
+        return replace(self, index_n=moved(self.index_n, device), content=content, inverse_n=inverse_n)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,14 +65,16 @@ class ItemBatch:
     Attributes:
         size: U.
         parts: by modality; a modality that none of the items has may be absent.
+        platform: of the platforms that the model knows, the one that the items are from.
     """
 
     size: int
     parts: Mapping[str, ItemPart]
+    platform: int = 0
 
     def to(self, device: torch.device) -> ItemBatch:
         """The same items on another device."""
-        return ItemBatch(self.size, {name: part.to(device) for name, part in self.parts.items()})
+        return replace(self, parts={name: part.to(device) for name, part in self.parts.items()})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +87,7 @@ class SequenceBatch:
         history_BL: which item stands where, as an index below U; 0 in padded slots. Oldest first, padded on the right.
         mask_BL: which slots of the history are real.
         targets_BT: what has to be predicted, as indices below U. For ``"next"`` plans T = L and the target at a position is
-            the item after it; for ``"following"`` plans these are the T items after the history.
+            the item after it; for ``"following"`` plans these are the T items after the history; for ``"none"`` plans T = 0.
         target_mask_BT: which targets are real.
         negatives_BK: sampled items, as indices below U; K may be 0.
         own_M2: pairs (user, item below U) for all items of the batch that the user has in training, so that they are not
@@ -73,6 +95,9 @@ class SequenceBatch:
         inclusion_U: the probability that an item is among the candidates of such a batch, float32.
         popularity_U: each item's share of the training events, float32.
         counts_U: how often each item is a target in this batch, float32.
+        evidence: what the platform's counts say about the U items for every real target, in their order, each without the
+            part of its own user; None if counts are not asked.
+        hidden_BL: which real slots of the history an objective is to hide and fill in, bool; None if the plan hides nothing.
     """
 
     items: ItemBatch
@@ -86,37 +111,15 @@ class SequenceBatch:
     inclusion_U: Tensor
     popularity_U: Tensor
     counts_U: Tensor
+    hidden_BL: Tensor | None = None
+    evidence: Evidence | None = None
 
     def to(self, device: torch.device) -> SequenceBatch:
         """The same batch on another device."""
-        tensors = {name: _moved(getattr(self, name), device) for name in self.__slots__ if name != "items"}
-        return replace(self, items=self.items.to(device), **tensors)
-
-
-@dataclass(frozen=True, slots=True)
-class WindowPlan:
-    """Which windows of a user's training events an objective learns from.
-
-    Attributes:
-        targets: ``"next"``: every position predicts the item after it; ``"following"``: the whole history predicts the
-            ``horizon`` items after it.
-        length: the longest history, L.
-        horizon: T of ``"following"``.
-        negatives: K items sampled for each user.
-        windows: ``"all"``: windows that make every training event but the first a target once an epoch; ``"last"``: one
-            window a user, the latest, as published.
-        shared_negatives: items drawn uniformly for the whole batch, as further candidates.
-        negatives_avoid: what sampled negatives avoid: the user's ``"training"`` events, or the whole ``"line"`` with
-            the held-out events, as published (which tells the model a little about what is held out).
-    """
-
-    targets: Literal["next", "following"]
-    length: int
-    horizon: int = 1
-    negatives: int = 0
-    windows: Literal["all", "last"] = "all"
-    shared_negatives: int = 0
-    negatives_avoid: Literal["training", "line"] = "training"
+        own = {name: getattr(self, name) for name in self.__slots__ if name not in ("items", "evidence")}
+        tensors = {name: moved(tensor, device) for name, tensor in own.items() if tensor is not None}
+        evidence = None if self.evidence is None else self.evidence.to(device)
+        return replace(self, items=self.items.to(device), evidence=evidence, **tensors)
 
 
 class ItemSource(Protocol):
@@ -150,7 +153,7 @@ class SequenceBatches:
         plan: which windows.
         batch_size: windows in a batch, over all ranks.
         seed: of the order and of the negatives.
-        shard: which slice of every batch is ours (the rank), of how many.
+        counts: of the split's training events, to be asked about every target; not asked when None.
 
     Raises:
         DataError: no user has two training events, so there is nothing to predict.
@@ -164,19 +167,25 @@ class SequenceBatches:
         *,
         batch_size: int,
         seed: int,
-        shard: tuple[int, int] = (0, 1),
+        counts: Counts | None = None,
     ) -> None:
         self._rows = split.interactions.rows
-        self._source, self._plan, self._seed = source, plan, seed
-        self._batch_size, (self._rank, self._ranks) = batch_size, shard
+        self._source, self._plan, self._seed, self._counts = source, plan, seed, counts
+        self._batch_size, self._rank, self._ranks = batch_size, 0, 1
         self._starts, self._train_ends = split.interactions.offsets[:-1], split.train_ends
-        self._windows = _windows(self._starts, self._train_ends, plan)
+        self._windows = windows_of(self._starts, self._train_ends, plan)
         split.require_trainable()
         self._kept_order: tuple[int, np.ndarray] | None = None
-        counts = split.train_counts(len(source))
-        self._popularity = (counts / counts.sum()).astype(np.float32)
+        events_V = split.train_counts(len(source))
+        self._popularity = (events_V / events_V.sum()).astype(np.float32)
         avoided_ends = split.interactions.offsets[1:] if plan.negatives_avoid == "line" else split.train_ends
         self._negatives = UniformNegatives(self._rows, self._starts, avoided_ends, len(source)) if plan.negatives else None
+
+    def of_rank(self, rank: int, ranks: int) -> SequenceBatches:
+        """The same batches, of each the slice that one of several processes has."""
+        own = copy.copy(self)
+        own._rank, own._ranks = rank, ranks
+        return own
 
     def __len__(self) -> int:
         return len(self._windows)
@@ -207,9 +216,8 @@ class SequenceBatches:
     def _collate(self, windows: np.ndarray, generator: np.random.Generator) -> SequenceBatch:
         users, history_starts, history_ends, target_starts, target_ends = windows.T
         plan = self._plan
-        width = plan.length if plan.targets == "next" else plan.horizon
         history_BL, mask_BL = self._slots(history_starts, history_ends, plan.length)
-        targets_BT, target_mask_BT = self._slots(target_starts, target_ends, width)
+        targets_BT, target_mask_BT = self._slots(target_starts, target_ends, plan.width)
         negatives_BK = np.empty((len(users), 0), dtype=np.int64)
         if self._negatives is not None:
             negatives_BK = self._negatives.draw(users, plan.negatives, generator)
@@ -220,9 +228,8 @@ class SequenceBatches:
         own_M2 = self._own(users, rows_U)
         targets_BU = np.searchsorted(rows_U, targets_BT).clip(max=len(rows_U) - 1)
         popularity_U = self._popularity[rows_U]
-        events = (
-            int(mask_BL.sum() + target_mask_BT.sum()) if plan.targets == "following" else int(mask_BL.sum() + len(users))
-        )
+        # the targets of "next" are the history moved on by one event
+        events = int(mask_BL.sum()) + (len(users) if plan.targets == "next" else int(target_mask_BT.sum()))
         # an item is missed by each of the events, drawn by popularity, and by the uniform draw
         missed_U = np.exp(events * np.log1p(-popularity_U.astype(np.float64).clip(max=1 - 1e-9)))
         missed_U *= 1 - len(shared) / len(self._source)
@@ -238,11 +245,21 @@ class SequenceBatches:
             "popularity_U": popularity_U,
             "counts_U": np.bincount(targets_BU[target_mask_BT], minlength=len(rows_U)).astype(np.float32),
         }
-        return SequenceBatch(items=self._source.gather(rows_U), **{n: torch.from_numpy(a) for n, a in arrays.items()})
+        if plan.hidden:
+            arrays["hidden_BL"] = hidden_slots(mask_BL, plan.hidden, generator)
+        evidence = None
+        if self._counts is not None:
+            owners_Q, places_Q = target_mask_BT.nonzero()
+            training = Histories.between(self._rows, self._starts[users], self._train_ends[users])
+            seen_Q = target_starts[owners_Q] + places_Q - self._starts[users][owners_Q]
+            evidence = self._counts.evidence_without_own(training, owners_Q, seen_Q, rows_U)
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        return SequenceBatch(items=self._source.gather(rows_U), evidence=evidence, **tensors)
 
     def _slots(self, starts: np.ndarray, ends: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
-        """The rows between starts and ends, padded on the right, and which slots are real; both (B, width)."""
-        positions = starts[:, None] + np.arange(width)
+        """The rows between starts and ends, padded on the right, and which slots are real; both (B, at most ``width``)."""
+        # most histories are far shorter than the longest that is read
+        positions = starts[:, None] + np.arange(min(width, int((ends - starts).max(initial=1))))
         mask = positions < ends[:, None]
         return self._rows[np.where(mask, positions, 0)], mask
 
@@ -257,47 +274,37 @@ class SequenceBatches:
 class MixedBatches:
     """The batches of several platforms, each batch from one of them, in an order that depends on (seed, epoch) alone.
 
-    An epoch holds every window of every platform once. Negatives come from the batch's own platform: telling platforms
-    apart would be easy and teach nothing.
+    Negatives come from the batch's own platform: telling platforms apart would be easy and teach nothing.
+
+    Args:
+        platforms: the batches of each.
+        seed: of the order.
+        mixture: how many of an epoch's steps each platform has: ``"proportional"``: as many as it has batches, so every
+            window is seen once; ``"balanced"``: all equally many, so that a large platform does not drown the others; small
+            ones are then seen more than once an epoch and large ones in part.
     """
 
-    def __init__(self, platforms: Sequence[SequenceBatches], *, seed: int) -> None:
+    def __init__(self, platforms: Sequence[SequenceBatches], *, seed: int, mixture: Mixture = "proportional") -> None:
         self._platforms, self._seed = platforms, seed
-        self._which = np.repeat(np.arange(len(platforms)), [p.steps_per_epoch for p in platforms])
+        steps = np.array([p.steps_per_epoch for p in platforms])
+        if mixture == "balanced":
+            steps = np.full(len(platforms), max(1, round(steps.mean())))
+        self._steps = steps
+        self._which = np.repeat(np.arange(len(platforms)), steps)
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps in which every window of every platform is seen once."""
+        """Steps of all platforms."""
         return len(self._which)
 
     def batch(self, step: int) -> SequenceBatch:
         """The batch of this step."""
+        which, own_step = self.which(step)
+        return self._platforms[which].batch(own_step)
+
+    def which(self, step: int) -> tuple[int, int]:
+        """The platform of this step, and its own step."""
         epoch, place = divmod(step, self.steps_per_epoch)
         order: np.ndarray = np.random.default_rng([self._seed, epoch, 7]).permutation(self._which)
         which = int(order[place])
-        own_step = int((order[:place] == which).sum())
-        return self._platforms[which].batch(epoch * self._platforms[which].steps_per_epoch + own_step)
-
-
-def _windows(starts: np.ndarray, ends: np.ndarray, plan: WindowPlan) -> np.ndarray:
-    """All windows as rows (user, history start, history end, targets start, targets end), int64 of shape (W, 5)."""
-    stride = plan.length if plan.targets == "next" else plan.horizon
-    predictable = np.maximum(ends - starts - 1, 0)
-    per_user = -(-predictable // stride)
-    if plan.windows == "last":
-        per_user = np.minimum(per_user, 1)
-    users = np.repeat(np.arange(len(starts)), per_user)
-    backwards = np.arange(len(users)) - np.repeat(np.cumsum(per_user) - per_user, per_user)
-    target_ends = ends[users] - backwards * stride
-    target_starts = np.maximum(target_ends - stride, starts[users] + 1)
-    if plan.targets == "next":
-        history_starts, history_ends = target_starts - 1, target_ends - 1
-    else:
-        history_starts, history_ends = np.maximum(target_starts - plan.length, starts[users]), target_starts
-    return np.stack([users, history_starts, history_ends, target_starts, target_ends], axis=1)
-
-
-def _moved(tensor: Tensor, device: torch.device) -> Tensor:
-    if device.type == "cuda" and tensor.device.type == "cpu":
-        return tensor.pin_memory().to(device, non_blocking=True)
-    return tensor.to(device)
+        return which, epoch * int(self._steps[which]) + int((order[:place] == which).sum())

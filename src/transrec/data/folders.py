@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from transrec.errors import TransRecError
+
+if sys.platform != "win32":
+    import fcntl
 
 
 def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
@@ -31,3 +39,63 @@ def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return folder
+
+
+def grown_once(folder: Path, make: Callable[[Path], None]) -> Path:
+    """The folder; made now if it is not there, from where an interruption stopped.
+
+    Like :func:`made_once`, for what takes long: what an interrupted process leaves behind is given to the next, and of
+    several processes that want the same one works while the others wait. Where folders cannot be locked (Windows, a few
+    network file systems) it is :func:`made_once`.
+
+    Args:
+        folder: where it is or shall be.
+        make: fills a folder that is empty or that an earlier call left unfinished. After an error of ours, which another
+            attempt would meet again, nothing is left.
+    """
+    if folder.exists():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    building = folder.parent / f".{folder.name}.part"
+    with _alone(building) as locked:
+        if not locked:
+            return made_once(folder, make)
+        if folder.exists():  # another process has made it while this one waited
+            building.rmdir()
+            return folder
+        try:
+            make(building)
+        except TransRecError:
+            shutil.rmtree(building, ignore_errors=True)
+            raise
+        building.rename(folder)
+    return folder
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[bool]:
+    """The folder, which is made, for this process alone until the context ends; False where that cannot be had."""
+    if sys.platform == "win32":
+        yield False
+        return
+    handle = -1
+    try:
+        while True:
+            folder.mkdir(exist_ok=True)
+            handle = os.open(folder, os.O_RDONLY)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            # while this process waited, the folder may have been finished, and another of its name begun
+            if folder.exists() and os.fstat(handle).st_ino == folder.stat().st_ino:
+                break
+            os.close(handle)
+            handle = -1
+        locked = True
+    except OSError:
+        locked = False
+        with suppress(OSError):  # it holds something: another process is at work
+            folder.rmdir()
+    try:
+        yield locked
+    finally:
+        if handle >= 0:
+            os.close(handle)

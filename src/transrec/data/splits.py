@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -11,6 +11,9 @@ from pydantic import Field
 from transrec.data.interactions import Interactions
 from transrec.errors import DataError
 from transrec.settings import Settings
+
+FEWEST_USERS = 50
+"""A sample of the users has at least so many, as far as there are so many."""
 
 
 class SplitSettings(Settings):
@@ -22,6 +25,10 @@ class SplitSettings(Settings):
     """Share of the events that validate, of a split by time."""
     test: float = Field(default=0.1, gt=0, lt=1)
     """Share of the events that test, of a split by time."""
+    users: float = Field(default=1.0, gt=0, le=1)
+    """Share of the users whose events train and validate, at least fifty users; the test is the same whatever this is."""
+    users_seed: int = Field(default=0, ge=0)
+    """Which users these are; with the same seed a smaller share is a part of a larger one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +55,7 @@ class Split:
         interactions: all events.
         train_ends: for each user the end (exclusive, in ``interactions.rows``) of what may be trained on, int64, (users,).
         validation: chosen by; may be looked at during training.
-        test: sealed; only ``evaluate`` opens it.
+        test: sealed; ``evaluate`` and ``compare`` open it.
         description: how it was made, for every table that shows a number.
         skipped: users without a target, by reason.
     """
@@ -156,6 +163,48 @@ def by_time(interactions: Interactions, *, validation: float = 0.1, test: float 
     )
 
 
+def few_users(split: Split, share: float, *, seed: int = 0, at_least: int = FEWEST_USERS) -> Split:
+    """The split as a younger platform would have it: only some of the users train and validate, all of them test.
+
+    At test time every history is whole: who comes to the platform later brings a history, too. The same seed draws samples
+    that contain each other, so that more users always means the earlier ones and others.
+
+    Args:
+        split: of all users.
+        share: of the users who have training events, above 0 and at most 1.
+        seed: of the sample.
+        at_least: users in a sample, as far as there are so many.
+
+    Raises:
+        DataError: the share is out of range, or none of the sampled users validates.
+    """
+    if not 0 < share <= 1:
+        raise DataError(f"a share of users must be above 0 and at most 1, not {share:g}")
+    starts = split.interactions.offsets[:-1]
+    training = np.flatnonzero(split.train_ends > starts)
+    size = sample_size(len(training), share, at_least=at_least)
+    if size == len(training):
+        return split
+    sampled = np.zeros(len(starts), dtype=bool)
+    sampled[np.random.default_rng(seed).permutation(training)[:size]] = True
+    validating = sampled[split.validation.users]
+    if not validating.any():
+        raise DataError(
+            f"none of the {size:,} sampled users has a validation target", remedy="take a larger share of the users"
+        )
+    return replace(
+        split,
+        train_ends=np.where(sampled, split.train_ends, starts),
+        validation=Targets(split.validation.users[validating], split.validation.positions[validating]),
+        description=f"{split.description}; {size:,} of {len(training):,} users train and validate (sample {seed})",
+    )
+
+
+def sample_size(users: int, share: float, *, at_least: int = FEWEST_USERS) -> int:
+    """How many of so many users a share of them is: rounded, at least so many, at most all."""
+    return min(users, max(round(share * users), at_least))
+
+
 def split_of(interactions: Interactions, settings: SplitSettings) -> Split:
     """The split that the settings describe.
 
@@ -163,5 +212,7 @@ def split_of(interactions: Interactions, settings: SplitSettings) -> Split:
         DataError: it leaves nobody to validate or test.
     """
     if settings.kind == "leave-one-out":
-        return leave_one_out(interactions)
-    return by_time(interactions, validation=settings.validation, test=settings.test)
+        whole = leave_one_out(interactions)
+    else:
+        whole = by_time(interactions, validation=settings.validation, test=settings.test)
+    return whole if settings.users == 1 else few_users(whole, settings.users, seed=settings.users_seed)

@@ -4,84 +4,42 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from transrec.data.batches import ItemBatch, ItemPart
-from transrec.data.catalog import Catalog, Item
-from transrec.data.folders import made_once
+from transrec.data.batches import ItemBatch
+from transrec.data.catalog import Catalog
+from transrec.data.columns import Column, FixedColumn, open_columns
+from transrec.data.filling import Filling
+from transrec.data.folders import grown_once
+from transrec.data.parts import Derivation, StoredPart
+from transrec.data.preparation import Preparer, Progress, derive_all, prepare_all
 from transrec.errors import DataError
 
-CHUNK = 256
-"""Items that are prepared at a time."""
+__all__ = ["ContentStore", "Derivation", "Preparer", "Progress", "StoredPart"]
 
-Progress = Callable[[str, int, int], None]
-"""Told what is being done, how much is done, and of how much."""
-
-
-class Preparer(Protocol):
-    """What the store needs of a modality's encoder."""
-
-    modality: str
-
-    def reads(self, item: Item) -> bool:
-        """Whether it can make something of the item."""
-        ...
-
-    def prepare(self, items: Sequence[Item]) -> Mapping[str, Tensor]:
-        """Tensors of shape (n, ...) whose further axes do not depend on the items."""
-        ...
-
-    def preparation_key(self) -> str:
-        """A text that changes whenever ``prepare`` would return something else for the same item."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class StoredPart:
-    """One modality of a whole catalog.
-
-    Attributes:
-        slots_V: where each row's content stands in the arrays, int64; -1 where the item lacks the modality.
-        arrays: what the encoder prepared, each (n, ...); or the vectors of an encoder that learns nothing, (n, width).
-        key: changes whenever the arrays would.
-    """
-
-    slots_V: np.ndarray
-    arrays: Mapping[str, np.ndarray] | np.ndarray
-    key: str
-
-    def gather(self, rows: np.ndarray) -> ItemPart | None:
-        """The content of those of these rows that have it; None when none has."""
-        slots = self.slots_V[rows]
-        index_n = np.flatnonzero(slots >= 0)
-        if not len(index_n):
-            return None
-        slots = slots[index_n]
-        content: Mapping[str, Tensor] | Tensor
-        if isinstance(self.arrays, np.ndarray):
-            content = torch.from_numpy(np.asarray(self.arrays[slots]))
-        else:
-            content = {name: torch.from_numpy(np.asarray(array[slots])) for name, array in self.arrays.items()}
-        return ItemPart(torch.from_numpy(index_n), content)
+FORMAT = 2
+"""Of what is kept; another number is another name on disk."""
 
 
 class ContentStore:
     """The prepared content of one catalog.
 
     Build one with :meth:`prepare`; gather any rows with :meth:`gather`.
+
+    Args:
+        size: of the catalog.
+        parts: by modality.
+        platform: of the platforms that a model knows, which one this is.
     """
 
-    def __init__(self, size: int, parts: Mapping[str, StoredPart]) -> None:
+    def __init__(self, size: int, parts: Mapping[str, StoredPart], platform: int = 0) -> None:
         self._size = size
         self.parts = parts
+        self.platform = platform
         readable = np.zeros(size, dtype=bool)
         for part in parts.values():
             readable |= part.slots_V >= 0
@@ -102,7 +60,7 @@ class ContentStore:
         Args:
             catalog: the items.
             encoders: by modality.
-            folder: where to keep the arrays; in memory when None.
+            folder: where to keep the content; in memory when None.
             progress: told how far it is.
 
         Raises:
@@ -111,8 +69,14 @@ class ContentStore:
         parts = {}
         for name, encoder in encoders.items():
             key = _digest(name, encoder.preparation_key(), catalog.fingerprint)
-            fill = functools.partial(_fill, catalog, encoder, progress)
-            parts[name] = _stored(folder, f"{name}-{key}", key, fill)
+            fill = functools.partial(prepare_all, catalog, encoder, progress)
+            columns, _ = _kept(folder, f"{name}-{key}", f"the {name} encoder", fill)
+            slots_V = np.full(len(catalog), -1, dtype=np.int64)
+            if columns:
+                rows, slots = (_values(columns.pop(own)) for own in ("_rows", "_slots"))
+                slots_V[rows] = slots
+                del columns["_digests"]
+            parts[name] = StoredPart(slots_V, columns, key)
         return cls(len(catalog), parts)
 
     def __len__(self) -> int:
@@ -137,99 +101,94 @@ class ContentStore:
     def gather(self, rows: np.ndarray) -> ItemBatch:
         """The items of these distinct rows, in this order."""
         found = {name: part.gather(rows) for name, part in self.parts.items()}
-        return ItemBatch(len(rows), {name: part for name, part in found.items() if part is not None})
+        parts = {name: part for name, part in found.items() if part is not None}
+        return ItemBatch(len(rows), parts, self.platform)
 
-    def with_vectors(
-        self, name: str, key: str, folder: Path | None, encode: Callable[[Iterator[ItemPart], np.ndarray], None], width: int
+    def of_platform(self, platform: int) -> ContentStore:
+        """The same content as that of another of the platforms that a model knows."""
+        return ContentStore(self._size, self.parts, platform)
+
+    def sample(self, count: int, *, seed: int, batch_size: int = 256) -> Iterator[ItemBatch]:
+        """Some items, in batches: always the same ones for the same seed, all of them where there are no more.
+
+        Args:
+            count: how many items at most.
+            seed: of the draw.
+            batch_size: items in a batch.
+        """
+        rows = np.random.default_rng(seed).permutation(self._size)[:count]
+        for start in range(0, len(rows), batch_size):
+            yield self.gather(np.sort(rows[start : start + batch_size]))
+
+    def in_order(self, window: int) -> np.ndarray:
+        """All rows, and within each window of so many rows, in which they stay, those with little ragged content first.
+
+        Items of about one length are encoded together with little padding; a window keeps reading from disk local.
+        """
+        sizes = np.zeros(self._size, dtype=np.int64)
+        for part in self.parts.values():
+            held = np.flatnonzero(part.slots_V >= 0)
+            sizes[held] += part.sizes(part.slots_V[held])
+        return np.lexsort((sizes, np.arange(self._size) // window))
+
+    def with_derived(
+        self, name: str, derivation: Derivation, folder: Path | None, *, progress: Progress | None = None
     ) -> ContentStore:
-        """This store with one modality replaced by the vectors that its encoder, which learns nothing, makes of it.
+        """This store with one modality replaced by what its encoder makes of it once and for all.
 
         Args:
             name: the modality.
-            key: changes whenever the encoder's weights do.
-            folder: where to keep the vectors; in memory when None.
-            encode: fills the given array of shape (n, width) from parts that come in order.
-            width: of the vectors.
+            derivation: what is made.
+            folder: where to keep it; in memory when None.
+            progress: told how far it is.
         """
         part = self.parts[name]
-        full_key = _digest(part.key, key)
+        key = self._key(name, derivation)
+        fill = functools.partial(derive_all, part, derivation, progress)
+        columns, notes = _kept(folder, f"{name}-{_kind(derivation)}-{key}", f"the {name} encoder", fill)
+        columns |= {passed: part.columns[passed] for passed in notes.get("passed", ())}
+        final = derivation.below == 0
+        derived = StoredPart(part.slots_V, columns, key, derivation.below, final)
+        return ContentStore(self._size, {**self.parts, name: derived}, self.platform)
 
-        def fill(to: Path | None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-            holders = np.flatnonzero(part.slots_V >= 0)
-            holders = holders[np.argsort(part.slots_V[holders])]
-            vectors = _array(to, "vectors", (len(holders), width), np.dtype(np.float32))
-            chunks = (holders[at : at + CHUNK] for at in range(0, len(holders), CHUNK))
-            encode((p for p in (part.gather(rows) for rows in chunks) if p is not None), vectors)
-            return part.slots_V, {"vectors": vectors}
+    def holds(self, name: str, derivation: Derivation, folder: Path | None) -> bool:
+        """Whether :meth:`with_derived` would find everything made already."""
+        return folder is not None and (folder / f"{name}-{_kind(derivation)}-{self._key(name, derivation)}").exists()
 
-        stored = _stored(folder, f"{name}-vectors-{full_key}", full_key, fill)
-        assert not isinstance(stored.arrays, np.ndarray)
-        vectors = StoredPart(stored.slots_V, stored.arrays["vectors"], full_key)
-        return ContentStore(self._size, {**self.parts, name: vectors})
-
-
-# ---- filling and finding --------------------------------------------------------------------------------------------
-
-_Fill = Callable[[Path | None], tuple[np.ndarray, Mapping[str, np.ndarray]]]
+    def _key(self, name: str, derivation: Derivation) -> str:
+        return _digest(self.parts[name].key, derivation.key)
 
 
-def _stored(folder: Path | None, name: str, key: str, fill: _Fill) -> StoredPart:
-    """What stands under this name, made now if it is not there."""
+def _kept(
+    folder: Path | None, name: str, maker: str, fill: Callable[[Filling], None]
+) -> tuple[dict[str, Column], dict[str, Any]]:
+    """The columns that stand under this name and the notes to them, made now if they are not there."""
     if folder is None:
-        slots, arrays = fill(None)
-        return StoredPart(slots, arrays, key)
+        filling = Filling(None, maker)
+        fill(filling)
+        return filling.finish(), filling.notes
 
     def make(building: Path) -> None:
-        slots, arrays = fill(building)
-        np.save(building / "slots.npy", slots)
-        (building / "store.json").write_text(json.dumps({"format": 1, "key": key, "arrays": sorted(arrays)}))
-        for array in arrays.values():
-            if isinstance(array, np.memmap):
-                array.flush()
+        filling = Filling(building, maker)
+        try:
+            fill(filling)
+        except BaseException:
+            filling.close()
+            raise
+        filling.finish()
 
-    final = made_once(folder / name, make)
-    names = json.loads((final / "store.json").read_text())["arrays"]
-    mapped = {array: np.load(final / f"{array}.npy", mmap_mode="r") for array in names}
-    return StoredPart(np.load(final / "slots.npy"), mapped, key)
+    return open_columns(grown_once(folder / name, make))
 
 
-def _fill(
-    catalog: Catalog, encoder: Preparer, progress: Progress | None, to: Path | None
-) -> tuple[np.ndarray, Mapping[str, np.ndarray]]:
-    """Prepare all items that an encoder reads, a chunk at a time."""
-    present = catalog.presence.get(encoder.modality)
-    rows = np.flatnonzero(present) if present is not None else np.arange(len(catalog))
-    slots_V = np.full(len(catalog), -1, dtype=np.int64)
-    arrays: dict[str, np.ndarray] = {}
-    filled = 0
-    for at in range(0, len(rows), CHUNK):
-        chunk = rows[at : at + CHUNK]
-        items = catalog.items(chunk)
-        readable = [place for place, item in enumerate(items) if encoder.reads(item)]
-        if readable:
-            prepared = {n: t.numpy() for n, t in encoder.prepare([items[place] for place in readable]).items()}
-            if not arrays:
-                arrays = {n: _array(to, n, (len(rows), *a.shape[1:]), a.dtype) for n, a in prepared.items()}
-            for name, array in prepared.items():
-                if len(array) != len(readable) or array.shape[1:] != arrays[name].shape[1:]:
-                    raise DataError(
-                        f"the {encoder.modality} encoder prepared {name!r} of shape {array.shape} for {len(readable)} "
-                        f"items; earlier items had {arrays[name].shape[1:]}",
-                        remedy="prepare() must return tensors whose further axes do not depend on the items",
-                    )
-                arrays[name][filled : filled + len(array)] = array
-            slots_V[chunk[readable]] = np.arange(filled, filled + len(readable))
-            filled += len(readable)
-        if progress:
-            progress(f"preparing {encoder.modality}", min(at + CHUNK, len(rows)), len(rows))
-    return slots_V, arrays
+def _kind(derivation: Derivation) -> str:
+    return f"below-{derivation.below}" if derivation.below else "vectors"
 
 
-def _array(folder: Path | None, name: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    if folder is None:
-        return np.zeros(shape, dtype)
-    return np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=dtype, shape=shape)
+def _values(column: Column) -> np.ndarray:
+    """All entries of a column of a fixed shape."""
+    assert isinstance(column, FixedColumn)
+    return column.array
 
 
 def _digest(*texts: str) -> str:
-    return hashlib.blake2b("\0".join(texts).encode(), digest_size=12).hexdigest()
+    return hashlib.blake2b("\0".join((str(FORMAT), *texts)).encode(), digest_size=12).hexdigest()

@@ -1,4 +1,4 @@
-"""How sure a mean is: percentile bootstrap over users, and the paired difference of two rankers."""
+"""How sure a mean is: percentile bootstrap over users, and the paired difference of two rankers, also in percent."""
 
 from __future__ import annotations
 
@@ -98,6 +98,39 @@ def paired_difference(
     beyond = min(int((means_R <= 0).sum()), int((means_R >= 0).sum()))
     gain = Interval(float(gains_E1.mean()), float(low), float(high))
     return Difference(gain, p_value=min(1.0, 2 * (beyond + 1) / (resamples + 1)))
+
+
+def paired_percent(
+    first_E: np.ndarray,
+    second_E: np.ndarray,
+    users_E: np.ndarray,
+    generator: np.random.Generator,
+    *,
+    resamples: int = 1000,
+    confidence: float = 0.95,
+) -> Interval:
+    """By how many percent of the mean of ``second_E`` that of ``first_E`` exceeds it, both resampled together.
+
+    Args:
+        first_E: a metric of each target under the first ranker.
+        second_E: the same under the second.
+        users_E: whose target it is.
+        generator: draws the resamples.
+        resamples: how many.
+        confidence: share of the resampled percentages inside the interval.
+
+    Returns:
+        the interval; not-a-number where the second mean is 0, and as its ends where some resample's is.
+    """
+    both_E2 = np.column_stack([first_E, second_E])
+    means_R2 = _resampled_means(both_E2, users_E, generator, resamples)
+    tail = (1 - confidence) / 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = 100 * (np.divide(*both_E2.mean(axis=0)) - 1)
+        if not (means_R2[:, 1] > 0).all():
+            return Interval(float(value) if np.isfinite(value) else float("nan"), float("nan"), float("nan"))
+    low, high = np.quantile(100 * (means_R2[:, 0] / means_R2[:, 1] - 1), [tail, 1 - tail])
+    return Interval(float(value), float(low), float(high))
 
 
 def _resampled_means(

@@ -22,7 +22,7 @@ from transrec.evaluation.slices import Slice, by_history, by_modality, by_popula
 from transrec.settings import Settings
 
 Part = Literal["validation", "test"]
-"""Which targets of a split are predicted. The test targets are opened by ``transrec evaluate`` alone."""
+"""Which targets of a split are predicted. The test targets are opened by ``transrec evaluate`` and ``transrec compare``."""
 
 
 class EvaluationSettings(Settings):
@@ -38,6 +38,9 @@ class EvaluationSettings(Settings):
     """Slices with fewer targets are marked as small."""
     seed: int = 0
     """Of the resamples."""
+    popularity: float = Field(1.0, ge=0)
+    """How much popularity counts for the run, where it has a prior: 1 as learned, which ranks best on the whole; with less,
+    rare and new items come up; 0 for none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ Axes: B histories in a block, V items in the catalog, E targets.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -15,8 +15,11 @@ import polars as pl
 import torch
 from torch import Tensor
 
+from transrec.data.counts import Counts
+from transrec.data.dataset import Dataset
 from transrec.data.histories import Histories
 from transrec.data.splits import Split, Targets
+from transrec.data.store import Progress
 from transrec.errors import EvaluationError
 from transrec.evaluation.metrics import metric_columns
 from transrec.model import TransRec
@@ -42,6 +45,37 @@ class ModelRanker:
 
     model: TransRec
     index: CatalogIndex
+
+    @property
+    def settings(self) -> Mapping[str, float]:
+        """What was chosen about how it ranks."""
+        known = self.index.known
+        return {} if known is None or known.popularity == 1 else {"popularity": known.popularity}
+
+    @classmethod
+    def of(
+        cls,
+        model: TransRec,
+        dataset: Dataset,
+        split: Split,
+        *,
+        home: bool = True,
+        popularity: float = 1.0,
+        progress: Progress | None = None,
+    ) -> ModelRanker:
+        """A model over the catalog of a dataset, as a split lets it be measured.
+
+        Args:
+            model: as it is now.
+            dataset: whose catalog is ranked.
+            split: only its training events are counted, where the model has a prior.
+            home: whether the model recommends from this platform; see :meth:`~transrec.retrieval.index.CatalogIndex.of`.
+            popularity: how much of it counts, 1 as learned; see :class:`~transrec.prior.CountPrior`.
+            progress: told how far the encoding is.
+        """
+        counts = None if model.prior is None else Counts.of(split, len(dataset.catalog))
+        index = CatalogIndex.of(model, dataset, counts, home=home, progress=progress)
+        return cls(model, index.weighing(popularity))
 
     def scores(self, histories: Histories) -> Tensor:
         return self.index.scores(encode_histories(self.model, self.index, histories))

@@ -33,6 +33,7 @@ Role = Literal["text", "image"]
 CONNECT_SECONDS = 3.0
 """How long to wait for the hub to answer at all before saying that there is no connection."""
 
+_OF_ALL_LAYERS = ("relative_attention_bias", "rel_embeddings")
 _TOWER = {"text": "text_model", "image": "vision_model"}
 _FILES = "a folder as save_pretrained writes it: config.json, model.safetensors, and the tokenizer or processor files"
 
@@ -51,8 +52,10 @@ def load_backbone(name: str, role: Role) -> PreTrainedModel:
     """
 
     def load(**where: Any) -> tuple[PreTrainedModel, dict[str, Any]]:
+        # where peft is installed, adapters are looked for too, on the hub unless told otherwise
+        adapters = {"local_files_only": where.get("local_files_only", False)}
         loaded: tuple[PreTrainedModel, dict[str, Any]] = AutoModel.from_pretrained(
-            name, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **where
+            name, dtype=torch.float32, use_safetensors=True, output_loading_info=True, adapter_kwargs=adapters, **where
         )
         return loaded
 
@@ -129,6 +132,9 @@ def tower_of(model: PreTrainedModel, role: Role) -> PreTrainedModel:
     for module in tower.modules():
         if isinstance(getattr(module, "mask_token", None), nn.Parameter):
             module.mask_token = None
+        # MPNet and DeBERTa register what all their layers use behind them, and order says what learns with the top
+        if "layer" in module._modules and any(shared in module._modules for shared in _OF_ALL_LAYERS):
+            module._modules["layer"] = module._modules.pop("layer")
     return cast("PreTrainedModel", tower)
 
 

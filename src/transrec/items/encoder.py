@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from torch import Tensor, nn
 
+from transrec.data.batches import ItemPart
 from transrec.data.catalog import Item
 from transrec.errors import ModelError
+from transrec.items.cutting import Cut
 
-Prepared = Mapping[str, Tensor]
-"""Content made ready for an encoder: named tensors that share their first axis, one entry an item."""
+Prepared = Mapping[str, Any]
+"""Content made ready for an encoder: by name, tensors that share their first axis, one entry an item, or
+:class:`~transrec.data.ragged.Ragged` values of as many items. Which of the two a name holds is the encoder's own affair."""
+
+STATES = "states"
+"""The name under which activations stand beside what was prepared."""
 
 
 class ModalityEncoder(nn.Module, ABC):
@@ -25,10 +31,14 @@ class ModalityEncoder(nn.Module, ABC):
     Attributes:
         modality: which content it reads: ``"text"``, ``"image"``, the name of a given vector, or ``"identity"``.
         width: the width of the vectors that ``forward`` returns.
+        steady: whether parts that learn nothing behave in training as in evaluation. Then what they make of an item never
+            changes and can be kept. An encoder that is not steady is as published: while anything of its network learns, all
+            of it drops activations and moves BatchNorm statistics.
     """
 
     modality: str
     width: int
+    steady: bool = True
 
     def reads(self, item: Item) -> bool:
         """Whether this encoder can make something of the item."""
@@ -36,9 +46,9 @@ class ModalityEncoder(nn.Module, ABC):
 
     @abstractmethod
     def prepare(self, items: Sequence[Item]) -> Prepared:
-        """Content made ready: tensors of shape (n, ...) whose further axes do not depend on the items.
+        """Content made ready: tensors of shape (n, ...) whose further axes do not depend on the items, or ``Ragged`` values.
 
-        Use small types (int32 token ids, uint8 pixels): what this returns is stored for the whole catalog.
+        Use small types (uint16 token ids, uint8 pixels): what this returns is stored for the whole catalog.
 
         Raises:
             DataError: the content of an item cannot be read; the message names the item.
@@ -59,6 +69,50 @@ class ModalityEncoder(nn.Module, ABC):
         learns with the top block.
         """
         return ()
+
+    def lower(self, prepared: Prepared, below: int) -> Prepared:
+        """What :meth:`upper` needs of these items when the first ``below`` blocks learn nothing: it is made once and kept.
+
+        This one keeps all that was prepared and adds the activations that enter ``blocks()[below]`` (or leave the last
+        block) as ``"states"``. Return less where less is enough, to save disk and reading; a name that ``prepare`` uses must
+        keep its values. Override both methods or neither.
+
+        Raises:
+            ModelError: the network cannot be cut there.
+        """
+        if STATES in prepared:
+            raise ModelError(f"it prepares something that it calls {STATES!r} itself")
+        return {**prepared, STATES: self.cut(below).lower(lambda: self(prepared))}
+
+    def upper(self, lowered: Prepared, below: int) -> Tensor:
+        """The vectors that ``forward`` would make, from what :meth:`lower` returned.
+
+        Raises:
+            ModelError: the network cannot be cut there.
+        """
+        prepared = {name: values for name, values in lowered.items() if name != STATES}
+        cut = self.cut(below)
+        if not cut.known:
+            cut.lower(lambda: self(prepared))
+        vectors: Tensor = cut.upper(lambda: self(prepared), lowered[STATES])
+        return vectors
+
+    def encode(self, part: ItemPart) -> Tensor:
+        """Vectors of shape (n, width) of a part of a batch, from as far as its content has come; equal content runs once."""
+        vectors: Tensor
+        if isinstance(part.content, Tensor):
+            vectors = part.content
+        else:
+            vectors = self.upper(part.content, part.below) if part.below else self(part.content)
+        return vectors if part.inverse_n is None else vectors[part.inverse_n]
+
+    def cut(self, below: int) -> Cut:
+        """The network cut before ``blocks()[below]``; remembered, because a cut learns what the blocks return."""
+        blocks = tuple(self.blocks())
+        cuts: dict[int, Cut] = self.__dict__.setdefault("_cuts", {})
+        if below not in cuts or cuts[below].blocks != blocks:
+            cuts[below] = Cut(blocks, below)
+        return cuts[below]
 
     @abstractmethod
     def save_assets(self, folder: Path) -> None:
@@ -85,17 +139,27 @@ class ModalityEncoder(nn.Module, ABC):
             remedy="give the class a classmethod from_options(options), or build it in Python and pass it to ItemEncoder",
         )
 
+    @property
+    def varies(self) -> bool:
+        """Whether, in training, frozen blocks make something else of an item at every step: see ``steady``."""
+        blocks = {id(block) for block in self.blocks()}
+        networks = [part for part in self.children() if any(id(module) in blocks for module in part.modules())]
+        return not self.steady and any(p.requires_grad for network in networks for p in network.parameters())
+
     def train(self, mode: bool = True) -> Self:
         """Set the training mode; parts that learn nothing, and every BatchNorm, stay in evaluation mode.
 
         Otherwise frozen parts would still move their BatchNorm statistics and drop activations, and an item's vector
-        would depend on which other items are in the batch.
+        would depend on which other items are in the batch. In an encoder that is not ``steady`` this holds for a network
+        of which nothing learns at all, and only then.
         """
         super().train(mode)
         if mode:
-            for module in self.modules():
+            held: Iterable[nn.Module] = self.modules() if self.steady else [self, *self.children()]
+            for module in held:
                 learns = any(p.requires_grad for p in module.parameters())
                 has_parameters = next(module.parameters(), None) is not None
-                if isinstance(module, nn.modules.batchnorm._BatchNorm) or (has_parameters and not learns):
+                normalises = self.steady and isinstance(module, nn.modules.batchnorm._BatchNorm)
+                if normalises or (has_parameters and not learns):
                     module.eval()
         return self

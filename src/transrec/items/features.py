@@ -91,7 +91,8 @@ class FeatureEncoder(ModalityEncoder):
         return {"vector": torch.stack(vectors) if vectors else torch.zeros(0, self.width)}
 
     def forward(self, prepared: Prepared) -> Tensor:
-        return (prepared["vector"].to(self.mean.dtype) - self.mean) / self.deviation
+        vectors: Tensor = prepared["vector"]
+        return (vectors.to(self.mean.dtype) - self.mean) / self.deviation
 
     def preparation_key(self) -> str:
         return f"features:{FORMAT}:{self.modality}:{self.width}"

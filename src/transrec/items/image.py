@@ -32,7 +32,7 @@ from transrec.items.backbones import (
     tower_of,
     transformer_blocks,
 )
-from transrec.items.encoder import ModalityEncoder, Prepared
+from transrec.items.encoder import STATES, ModalityEncoder, Prepared
 from transrec.settings import Settings
 
 VERSION = 1
@@ -49,6 +49,10 @@ class ImageSettings(Settings):
     """From patches to one vector: their mean (for ResNet as published), or the class token of networks that have one."""
     side: int | None = Field(default=None, ge=8)
     """Side of the square that the network sees, in pixels; null takes the size that the backbone's own processor gives."""
+    batchnorm: Literal["frozen", "training"] = "frozen"
+    """Whether BatchNorm keeps the statistics that the backbone came with, so that a vector depends on the picture alone and
+    frozen blocks stay as they are; or (as published) takes those of the batch while any block learns, and moves them in
+    frozen blocks too."""
 
 
 class ImageEncoder(ModalityEncoder):
@@ -74,6 +78,7 @@ class ImageEncoder(ModalityEncoder):
         self.backbone = tower_of(backbone, "image")
         self.processor = processor
         self.settings = settings
+        self.steady = settings.batchnorm == "frozen"
         if settings.pooling == "first" and not _has_class_token(self.backbone):
             raise SettingsError(
                 f"{type(self.backbone).__name__} has no class token", where="model.items.image.pooling", remedy="choose mean"
@@ -119,6 +124,14 @@ class ImageEncoder(ModalityEncoder):
         # CLIP's own last normalisation is applied after pooling, outside of its last hidden state
         last_norm = getattr(self.backbone, "post_layernorm", None) if _is_clip(self.backbone) else None
         return vectors_NC if last_norm is None else last_norm(vectors_NC)
+
+    def lower(self, prepared: Prepared, below: int) -> Prepared:
+        return {STATES: super().lower(prepared, below)[STATES]}
+
+    def upper(self, lowered: Prepared, below: int) -> Tensor:
+        # one picture is enough: what becomes of it below the cut is thrown away
+        black = torch.zeros(1, 3, self.side, self.side, dtype=torch.uint8, device=self.mean_C11.device)
+        return super().upper({"pixels": black, **lowered}, below)
 
     def preparation_key(self) -> str:
         described = json.dumps([self.processor.to_dict(), self._resizing], sort_keys=True, default=str)

@@ -57,8 +57,8 @@ class AttentionPooling(Pooling):
 
     In order: dropout, multi-head self-attention without output projection, dropout, then the weights
     a_t = softmax_t(w2 . tanh(W1 h_t + b1)) and the sum of a_t h_t. With 4 heads of 20 the vector has 80 numbers; the
-    projection to the model's width is the item tower's. Unlike in the published code, both attentions leave padding out, so
-    that a vector does not depend on how long the other texts of a batch are. The weights start as Glorot's uniform.
+    projection to the model's width is the item tower's. Both attentions look at what the mask shows: in the published code
+    that is padding too (see the text encoder's ``padding``). The weights start as Glorot's uniform.
 
     Args:
         width: C of the tokens.

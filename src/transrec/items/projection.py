@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, final
 
 import torch
 from torch import Tensor, nn
 
 ProjectionKind = Literal["linear", "norm"]
+StartKind = Literal["similar", "random"]
 
 
 @final
@@ -15,37 +17,85 @@ class Projection(nn.Module):
     """Standardise, then a linear map (as published), perhaps then a layer norm.
 
     Published encoders give vectors that share a large common part and differ in scale from number to number. Taking mean and
-    deviation of a platform's items off first puts the differences between items where a fresh linear map can learn from
-    them. Mean and deviation are taken once, before a first training, and move with the weights: equal vectors stay equal on
-    every platform.
+    deviation of the items off first puts the differences between items where a fresh linear map can learn from them. The
+    deviation is taken once, before a first training, and moves with the weights. The mean is each platform's own: what all
+    books have in common says nothing about which of them to recommend, and a map that was learned among films would take it
+    for a likeness of all of them.
+
+    A map can also be *born similar*: it begins as an orthogonal projection of the centred vectors onto the directions in
+    which they differ most (principal components, then turned at random so that no number carries more than others), so
+    projected vectors are as near to each other as the encoder's own, and training starts from what similarity of content
+    knows instead of having to find it.
 
     Args:
         inputs: width of the encoder's vectors.
         width: of the tower.
         kind: ``"norm"`` adds the layer norm.
+        platforms: how many platforms there is a mean for.
     """
 
-    def __init__(self, inputs: int, width: int, kind: ProjectionKind = "linear") -> None:
+    def __init__(self, inputs: int, width: int, kind: ProjectionKind = "linear", platforms: int = 1) -> None:
         super().__init__()
-        self.mean: Tensor
+        self.means: Tensor
         self.deviation: Tensor
-        self.register_buffer("mean", torch.zeros(inputs))
+        self.register_buffer("means", torch.zeros(platforms, inputs))
         self.register_buffer("deviation", torch.ones(inputs))
         self.linear = nn.Linear(inputs, width)
         self.norm = nn.LayerNorm(width) if kind == "norm" else nn.Identity()
 
-    def forward(self, vectors_nI: Tensor) -> Tensor:
-        """Vectors of the tower's width, (n, D), from the encoder's, (n, I), of any floating type."""
+    def forward(self, vectors_nI: Tensor, platform: int = 0) -> Tensor:
+        """Vectors of the tower's width, (n, D), from the encoder's of one platform's items, (n, I), of any floating type."""
         # vectors that were stored are float32, whatever the type of the weights
-        standard_nI = (vectors_nI.to(self.mean.dtype) - self.mean) / self.deviation
+        standard_nI = (vectors_nI.to(self.means.dtype) - self.means[platform]) / self.deviation
         projected_nD: Tensor = self.norm(self.linear(standard_nI))
         return projected_nD
 
     @torch.no_grad()
-    def calibrate(self, vectors_nI: Tensor) -> None:
-        """Take mean and deviation from these vectors, (n, I). A number that is the same for all keeps the deviation 1."""
-        vectors_nI = vectors_nI.cpu().double()  # not every device has float64
-        deviation_I = vectors_nI.std(dim=0, correction=0)
-        deviation_I[deviation_I < 1e-6 * vectors_nI.abs().mean(dim=0).clamp(min=1e-6)] = 1.0
-        self.mean.copy_(vectors_nI.mean(dim=0))
+    def calibrate(
+        self,
+        samples: Mapping[int, Tensor],
+        start: StartKind = "random",
+        *,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        """Take means and deviation from samples of what the encoder makes, and begin with the map that ``start`` names.
+
+        Args:
+            samples: by platform, vectors of some of its items, (n, I).
+            start: ``"random"`` leaves the map as it is, and every number gets its own deviation (one that is the same for
+                all keeps the deviation 1); with ``"similar"`` the map is a projection as described above, and all numbers
+                share one deviation, such that a projected vector has about length 1.
+            generator: turns the projection; torch's own when None.
+        """
+        self.centre(samples)
+        centred_nI = torch.cat([_exact(vectors) - _exact(vectors).mean(dim=0) for vectors in samples.values()])
+        smallest = 1e-6 * max(float(_exact(vectors).abs().mean()) for vectors in samples.values())
+        if start == "similar":
+            self._project(centred_nI, max(smallest, 1e-6), generator)
+            return
+        deviation_I = centred_nI.square().mean(dim=0).sqrt()
+        deviation_I[deviation_I < max(smallest, 1e-12)] = 1.0
         self.deviation.copy_(deviation_I)
+
+    @torch.no_grad()
+    def centre(self, samples: Mapping[int, Tensor]) -> None:
+        """Take the means of some platforms from samples of their items' vectors, (n, I) each; the map stays."""
+        for platform, vectors in samples.items():
+            self.means[platform] = _exact(vectors).mean(dim=0)
+
+    def _project(self, centred_nI: Tensor, smallest: float, generator: torch.Generator | None) -> None:
+        """Begin as an orthogonal projection onto principal components."""
+        width = self.linear.out_features
+        covariance_II = centred_nI.T @ centred_nI / len(centred_nI)
+        _, directions_II = torch.linalg.eigh(covariance_II)  # ascending
+        leading_IK = directions_II.flip(1)[:, :width]
+        turned_DD, _ = torch.linalg.qr(torch.randn(width, width, generator=generator, dtype=torch.float64))
+        length = float(covariance_II.trace().sqrt())
+        self.deviation.fill_(length if length > smallest else 1.0)
+        self.linear.weight.copy_((leading_IK @ turned_DD[: leading_IK.shape[1]]).T)
+        self.linear.bias.zero_()
+
+
+def _exact(vectors: Tensor) -> Tensor:
+    """In float64, on the CPU, for not every device has float64."""
+    return vectors.cpu().double()

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from transrec.data.catalog import Item
+from transrec.data.ragged import Ragged
 from transrec.errors import BackboneError, DataError, SettingsError
 from transrec.items.backbones import (
     empty_backbone,
@@ -26,11 +28,12 @@ from transrec.items.backbones import (
     tower_of,
     transformer_blocks,
 )
-from transrec.items.encoder import ModalityEncoder, Prepared
+from transrec.items.buckets import length_buckets
+from transrec.items.encoder import STATES, ModalityEncoder, Prepared
 from transrec.items.pooling import PoolingKind, build_pooling
 from transrec.settings import Settings
 
-VERSION = 1
+VERSION = 2
 
 
 class TextSettings(Settings):
@@ -42,6 +45,12 @@ class TextSettings(Settings):
     """From tokens to one vector: their mean, the first (class) token, or the attention pooling of the paper (80 wide)."""
     max_length: int = Field(default=64, ge=2)
     """Longest text read, in tokens, special ones included; what is longer is cut off. The paper has 32 (titles)."""
+    padding: Literal["masked", "attended"] = "masked"
+    """Whether pooling leaves padding out, so that a vector depends on the text alone and short texts cost less; or (as
+    published) takes it in, up to max_length, like words. The backbone itself leaves it out in either case."""
+    frozen_dropout: bool = False
+    """Whether blocks that learn nothing drop activations in training all the same, as published. What they make of a text
+    then changes from step to step and cannot be kept."""
 
 
 class TextEncoder(ModalityEncoder):
@@ -66,6 +75,7 @@ class TextEncoder(ModalityEncoder):
         self.backbone = tower_of(backbone, "text")
         self.tokenizer = tokenizer
         self.settings = settings
+        self.steady = not settings.frozen_dropout
         _check_length(self.backbone, tokenizer, settings.max_length)
         if settings.pooling == "first" and tokenizer.cls_token_id is None:
             raise SettingsError(
@@ -75,6 +85,8 @@ class TextEncoder(ModalityEncoder):
             )
         self.pooling = build_pooling(settings.pooling, self.backbone.config.hidden_size)
         self.width = self.pooling.width
+        greatest = max(tokenizer.get_vocab().values())
+        self._stored_type = np.uint16 if greatest < 1 << 16 else np.int32
 
     @classmethod
     def from_settings(cls, settings: TextSettings) -> Self:
@@ -91,28 +103,51 @@ class TextEncoder(ModalityEncoder):
             if item.text is None:
                 raise DataError(f"item {item.id!r} has no text")
             texts.append(item.text)
-        encoded = self.tokenizer(
-            texts,
-            padding="max_length",
-            truncation=True,
-            max_length=self.settings.max_length,
-            padding_side="right",
-            return_attention_mask=True,
-            return_tensors="pt",
-        )
-        mask_NT = encoded["attention_mask"].to(torch.uint8)
-        mask_NT[:, 0] = 1  # without special tokens an empty text would be no token at all, and nothing to take a mean of
-        return {"input_ids": encoded["input_ids"].to(torch.int32), "mask": mask_NT}
+        ids = self.tokenizer(texts, truncation=True, max_length=self.settings.max_length)["input_ids"]
+        # without special tokens an empty text would be no token at all, and nothing to take a mean of
+        ids = [own or [self.tokenizer.pad_token_id] for own in ids]
+        flat = np.fromiter((token for own in ids for token in own), self._stored_type)
+        return {"tokens": Ragged(torch.from_numpy(flat), torch.tensor([len(own) for own in ids]))}
 
     def forward(self, prepared: Prepared) -> Tensor:
-        mask_NT = prepared["mask"].bool()
-        longest = int(mask_NT.sum(dim=1).max())  # a sync point, and worth it: most texts are far below the maximum
-        mask_NT = mask_NT[:, :longest]
-        # RoBERTa gathers its positions with indices made from these, which must be int64
-        ids_NT = prepared["input_ids"][:, :longest].long()
+        tokens = _tokens(prepared)
+        return self._whole(tokens) if self._attends_padding else _in_buckets(tokens, self._whole)
+
+    def lower(self, prepared: Prepared, below: int) -> Prepared:
+        if self._attends_padding:
+            return super().lower(prepared, below)  # the activations of padding count, and where it begins does too
+        tokens = _tokens(prepared)
+        states_NTC = self.cut(below).lower(lambda: self._whole(tokens))
+        # all that upper needs of the tokens is how many there are
+        return {STATES: Ragged.from_padded(states_NTC, tokens.lengths_n, tokens.longest)}
+
+    def upper(self, lowered: Prepared, below: int) -> Tensor:
+        if self._attends_padding:
+            return super().upper(lowered, below)
+        return _in_buckets(lowered[STATES], lambda states: self._from_states(states, below))
+
+    def _whole(self, tokens: Ragged) -> Tensor:
+        """Vectors from tokens (int64), as one padded batch."""
+        if self._attends_padding:
+            tokens = Ragged(tokens.values, tokens.lengths_n, self.settings.max_length)
+        mask_NT = tokens.mask()
+        ids_NT = tokens.padded(self.tokenizer.pad_token_id)
         tokens_NTC: Tensor = self.backbone(input_ids=ids_NT, attention_mask=mask_NT.long()).last_hidden_state
-        pooled: Tensor = self.pooling(tokens_NTC, mask_NT)
+        pooled: Tensor = self.pooling(tokens_NTC, torch.ones_like(mask_NT) if self._attends_padding else mask_NT)
         return pooled
+
+    @property
+    def _attends_padding(self) -> bool:
+        return self.settings.padding == "attended"
+
+    def _from_states(self, states: Ragged, below: int) -> Tensor:
+        """Vectors from the activations that enter a block, as one padded batch."""
+        anything = torch.zeros(len(states.values), dtype=torch.int64, device=states.values.device)
+        stand_in = Ragged(anything, states.lengths_n, states.longest)  # for the masks; its embeddings are thrown away
+        cut = self.cut(below)
+        if not cut.known:
+            cut.lower(lambda: self._whole(stand_in))
+        return cut.upper(lambda: self._whole(stand_in), states.padded())
 
     def preparation_key(self) -> str:
         return f"text:{VERSION}:{self.settings.max_length}:{_tokenizer_digest(self.tokenizer)}"
@@ -122,6 +157,10 @@ class TextEncoder(ModalityEncoder):
 
     def save_assets(self, folder: Path) -> None:
         save_backbone_config(self.backbone, folder)
+        backend: Any = getattr(self.tokenizer, "backend_tokenizer", None)
+        if backend is not None:  # the last call's truncation and padding stay behind in it, and would be saved as its own
+            backend.no_truncation()
+            backend.no_padding()
         self.tokenizer.save_pretrained(folder)
         self.settings.to_yaml(folder / "encoder.yaml")
 
@@ -129,6 +168,26 @@ class TextEncoder(ModalityEncoder):
     def from_assets(cls, folder: Path) -> Self:
         tokenizer = load_tokenizer(str(folder))
         return cls(empty_backbone(folder), tokenizer, TextSettings.from_yaml(folder / "encoder.yaml"))
+
+
+def _tokens(prepared: Prepared) -> Ragged:
+    tokens: Ragged = prepared["tokens"]
+    # RoBERTa gathers its positions with indices made from these, which must be int64
+    return Ragged(tokens.values.long(), tokens.lengths_n, tokens.longest)
+
+
+def _in_buckets(content: Ragged, run: Callable[[Ragged], Tensor]) -> Tensor:
+    """Run something over items, on the CPU in buckets of about one length, so that little padding is computed.
+
+    An accelerator gets one batch: it is faster than several small ones.
+    """
+    if content.values.device.type != "cpu":
+        return run(content)
+    buckets = length_buckets(content.lengths_n)
+    if len(buckets) == 1:
+        return run(content)
+    vectors = torch.cat([run(content.take(bucket)) for bucket in buckets])
+    return vectors[torch.argsort(torch.cat(buckets))]
 
 
 def _check_length(backbone: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, wanted: int) -> None:

@@ -5,7 +5,6 @@ Axes: U items of a batch, n of them that have a modality, D width.
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -21,10 +20,11 @@ from transrec.data.catalog import Catalog
 from transrec.errors import ModelError, RunError, SettingsError
 from transrec.items.encoder import ModalityEncoder
 from transrec.items.features import FeatureEncoder
+from transrec.items.finding import encoder_class
 from transrec.items.fusion import FusionKind, build_fusion, drop_views
 from transrec.items.identity import IdentityEncoder
 from transrec.items.image import ImageEncoder, ImageSettings
-from transrec.items.projection import Projection, ProjectionKind
+from transrec.items.projection import Projection, ProjectionKind, StartKind
 from transrec.items.text import TextEncoder, TextSettings
 from transrec.settings import Settings
 from transrec.views import ItemViews
@@ -51,6 +51,11 @@ class ItemSettings(Settings):
     """Encoders of your own: modality -> package.module:Class; takes the place of the built-in one of that modality."""
     custom_options: dict[str, dict[str, str]] = Field(default={})
     """What the from_options of an encoder of your own is given: modality -> option -> value."""
+    platforms: int = Field(default=1, ge=1)
+    """How many platforms' items the tower centres, each on their own mean; training counts them."""
+    start: StartKind = "similar"
+    """How fresh projections begin, if standardise is on: similar, so that untrained vectors are as near to each other as the
+    encoders' own; or random (as published)."""
     projection: ProjectionKind = "linear"
     """From an encoder's width to the tower's: a linear map (as published), or one followed by a layer norm."""
     fusion: FusionKind = "mean"
@@ -103,29 +108,61 @@ class ItemEncoder(nn.Module):
         part = batch.parts.get(name)
         if part is None or not len(part.index_n):
             return torch.zeros(batch.size, self.width, device=self._like.device, dtype=self._like.dtype)
-        vectors = part.content if isinstance(part.content, Tensor) else self.encoders[name](part.content)
-        projected_nD: Tensor = self.projections[name](vectors)
+        vectors = self.preparers()[name].encode(part)
+        projection = self.projections[name]
+        projected_nD: Tensor = (
+            projection(vectors, batch.platform) if isinstance(projection, Projection) else projection(vectors)
+        )
         return projected_nD.new_zeros(batch.size, self.width).index_copy(0, part.index_n, projected_nD)
 
     @torch.no_grad()
-    def calibrate(self, batches: Iterable[ItemBatch], modalities: Collection[str]) -> None:
-        """Take the mean and deviation of these encoders' vectors from these items, for :class:`Projection` to take off.
+    def calibrate(self, batches: Iterable[ItemBatch], modalities: Collection[str], *, seed: int = 0) -> None:
+        """Let these encoders' projections start from what the encoders make of these items; see :class:`Projection`.
 
-        Identity tables and given vectors, which are standardised already, are left as they are.
+        Identity tables have none. With a random start given vectors are left as they are: they are standardised already.
+
+        Args:
+            batches: of items.
+            modalities: whose projections start fresh.
+            seed: of what is random in a start.
         """
+        left = IdentityEncoder if self.settings.start == "similar" else FeatureEncoder | IdentityEncoder
+        for name, samples in self._made(batches, modalities).items():
+            if not isinstance(self.encoders[name], left):
+                generator = torch.Generator().manual_seed(seed + 1 + list(self.encoders).index(name))
+                self._projection_of(name).calibrate(samples, self.settings.start, generator=generator)
+
+    @torch.no_grad()
+    def centre(self, batches: Iterable[ItemBatch], modalities: Collection[str] | None = None) -> None:
+        """Centre the items of other platforms than those that the projections started on, each on their own mean.
+
+        Does nothing where vectors are not standardised.
+
+        Args:
+            batches: of items.
+            modalities: whose vectors; all when None.
+        """
+        if self.settings.standardise:
+            for name, samples in self._made(batches, modalities or list(self.encoders)).items():
+                if not isinstance(self.encoders[name], IdentityEncoder):
+                    self._projection_of(name).centre(samples)
+
+    def _made(self, batches: Iterable[ItemBatch], modalities: Collection[str]) -> dict[str, dict[int, Tensor]]:
+        """What the encoders of these modalities make of some items, by modality and platform."""
         self.eval()
-        found: dict[str, list[Tensor]] = {}
+        found: dict[str, dict[int, list[Tensor]]] = {}
         for batch in batches:
             for name in modalities:
                 part = batch.parts.get(name)
-                standard = isinstance(self.encoders[name], FeatureEncoder | IdentityEncoder)
-                if part is not None and not standard:
-                    made = part.content if isinstance(part.content, Tensor) else self.encoders[name](part.content)
-                    found.setdefault(name, []).append(made)
-        for name, vectors in found.items():
-            projection = self.projections[name]
-            assert isinstance(projection, Projection)
-            projection.calibrate(torch.cat(vectors))
+                if part is not None:
+                    made = self.preparers()[name].encode(part)
+                    found.setdefault(name, {}).setdefault(batch.platform, []).append(made)
+        return {name: {place: torch.cat(made) for place, made in each.items()} for name, each in found.items()}
+
+    def _projection_of(self, name: str) -> Projection:
+        projection = self.projections[name]
+        assert isinstance(projection, Projection)
+        return projection
 
     def _present(self, name: str, batch: ItemBatch) -> Tensor:
         """Which items have a modality, bool (U,)."""
@@ -185,39 +222,7 @@ def build_items(settings: ItemSettings, catalogs: Sequence[Catalog]) -> ItemEnco
     """
     names = _modalities(settings, catalogs)
     encoders = {name: _build_encoder(name, settings, catalogs) for name in names}
-    return ItemEncoder(encoders, settings.model_copy(update={"modalities": names}))
-
-
-def encoder_class(path: str, *, where: str | None = None) -> type[ModalityEncoder]:
-    """The encoder class at an import path such as ``"package.module:Class"``.
-
-    Args:
-        path: what to import.
-        where: the setting that says so; the path itself when None.
-
-    Raises:
-        ModelError: there is nothing there, or it is not a :class:`ModalityEncoder`.
-    """
-    module_name, colon, class_name = path.partition(":")
-    where = where or path
-    if not (module_name and colon and class_name):
-        raise ModelError(f"{path!r} is not an import path", where=where, remedy="write package.module:Class")
-    try:
-        found: object = importlib.import_module(module_name)
-        for part in class_name.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
-        raise ModelError(
-            f"the encoder {path} cannot be imported: {error}",
-            where=where,
-            remedy="install the package that has it, or put its folder on PYTHONPATH; a class made inside a function, a "
-            "notebook or __main__ cannot be found again, put it into a module",
-        ) from None
-    if not (isinstance(found, type) and issubclass(found, ModalityEncoder)):
-        raise ModelError(
-            f"{path} is not a ModalityEncoder", where=where, remedy="let the class inherit from ModalityEncoder"
-        )
-    return found
+    return ItemEncoder(encoders, settings.model_copy(update={"modalities": names, "platforms": len(catalogs)}))
 
 
 # ---- building ---------------------------------------------------------------------------------------------------------
@@ -268,7 +273,7 @@ def _projection(encoder: ModalityEncoder, settings: ItemSettings) -> nn.Module:
         if encoder.width != settings.width:
             raise ModelError(f"the identity table has the width {encoder.width}, the item tower {settings.width}")
         return nn.Identity()  # a table times a matrix is another table
-    return Projection(encoder.width, settings.width, settings.projection)
+    return Projection(encoder.width, settings.width, settings.projection, settings.platforms)
 
 
 def _check_names(encoders: Mapping[str, ModalityEncoder]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from transrec.model import TransRec
+from transrec.objectives.masked import MaskedItem, MaskedSettings
 from transrec.objectives.multistep import MultiStepBCE, MultiStepSettings
 from transrec.objectives.objective import Loss, Objective
 from transrec.objectives.softmax import InBatchSoftmax, SoftmaxSettings
@@ -13,6 +14,8 @@ from transrec.settings import Settings
 __all__ = [
     "InBatchSoftmax",
     "Loss",
+    "MaskedItem",
+    "MaskedSettings",
     "MultiStepBCE",
     "MultiStepSettings",
     "Objective",
@@ -25,12 +28,15 @@ __all__ = [
 class ObjectiveSettings(Settings):
     """What training makes smaller."""
 
-    kind: Literal["softmax", "multistep"] = "softmax"
-    """In-batch softmax over all positions, or (as published) multi-step binary cross-entropy."""
+    kind: Literal["softmax", "multistep", "masked"] = "softmax"
+    """In-batch softmax over all positions; multi-step binary cross-entropy, as published; or masked items, for a stage
+    before either."""
     softmax: SoftmaxSettings = SoftmaxSettings()
     """Settings of the softmax."""
     multistep: MultiStepSettings = MultiStepSettings()
     """Settings of the multi-step cross-entropy."""
+    masked: MaskedSettings = MaskedSettings()
+    """Settings of masked items."""
 
 
 def build_objective(settings: ObjectiveSettings, model: TransRec) -> Objective:
@@ -42,6 +48,8 @@ def build_objective(settings: ObjectiveSettings, model: TransRec) -> Objective:
     objective: Objective
     if settings.kind == "softmax":
         objective = InBatchSoftmax(settings.softmax, window=model.window, all_positions=model.users.causal)
+    elif settings.kind == "masked":
+        objective = MaskedItem(settings.masked, window=model.window)
     else:
         objective = MultiStepBCE(settings.multistep, window=model.window)
     objective.check(model)

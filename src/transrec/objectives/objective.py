@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from transrec.data.batches import SequenceBatch, WindowPlan
+from transrec.data.batches import SequenceBatch
+from transrec.data.windows import WindowPlan
 from transrec.model import Outputs, TransRec
 
 
@@ -32,9 +33,11 @@ class Objective(nn.Module, ABC):
 
     Attributes:
         plan: which windows of the training events it learns from.
+        asks_counts: whether it looks at what the platform's counts say about its targets.
     """
 
     plan: WindowPlan
+    asks_counts: bool = False
 
     @abstractmethod
     def check(self, model: TransRec) -> None:

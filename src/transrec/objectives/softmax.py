@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from transrec.data.batches import SequenceBatch, WindowPlan
+from transrec.data.batches import SequenceBatch
+from transrec.data.windows import WindowPlan
 from transrec.errors import ModelError
 from transrec.model import Outputs, TransRec
 from transrec.objectives.objective import Loss, Objective
@@ -49,6 +50,8 @@ class InBatchSoftmax(Objective):
         all_positions: False for user encoders that are not causal.
     """
 
+    asks_counts = True
+
     def __init__(self, settings: SoftmaxSettings, *, window: int, all_positions: bool = True) -> None:
         super().__init__()
         self.settings = settings
@@ -78,10 +81,9 @@ class InBatchSoftmax(Objective):
             users_Q = torch.arange(len(states_QD), device=states_QD.device)
         targets_Q = batch.targets_BT[batch.target_mask_BT]
         scores_QU = model.scorer(states_QD, outputs.items.fused_UD).float()
-        own_BU = torch.zeros(len(batch.mask_BL), batch.items.size, dtype=torch.bool, device=scores_QU.device)
-        own_BU[batch.own_M2[:, 0], batch.own_M2[:, 1]] = True
-        hidden_QU = own_BU[users_Q]
-        hidden_QU[torch.arange(len(targets_Q), device=targets_Q.device), targets_Q] = False
+        if model.prior is not None and batch.evidence is not None:
+            scores_QU = model.prior(scores_QU, batch.evidence)
+        hidden_QU = not_negative(batch, users_Q, targets_Q)
         if self.settings.correction == "popularity" and not self.settings.shared_negatives:
             # an item that is no target here has no place in a sum that counts each target as often as it occurs
             hidden_QU = hidden_QU | (batch.counts_U == 0)
@@ -98,3 +100,18 @@ class InBatchSoftmax(Objective):
             # an item that never occurs in training is a candidate through the shared draw alone, or not at all
             return batch.inclusion_U.clamp(min=1e-12).log()
         return batch.popularity_U.clamp(min=1e-12).log() - batch.counts_U.clamp(min=1).log()
+
+
+def not_negative(batch: SequenceBatch, users_Q: Tensor, targets_Q: Tensor) -> Tensor:
+    """Which candidates are no negatives of a prediction: what its user has touched in training, without its target; (Q, U).
+
+    Args:
+        batch: the candidates are its items.
+        users_Q: whose prediction it is, as a place in the batch.
+        targets_Q: what it should predict, as an index below U.
+    """
+    own_BU = torch.zeros(len(batch.mask_BL), batch.items.size, dtype=torch.bool, device=targets_Q.device)
+    own_BU[batch.own_M2[:, 0], batch.own_M2[:, 1]] = True
+    own_QU = own_BU[users_Q]
+    own_QU[torch.arange(len(targets_Q), device=targets_Q.device), targets_Q] = False
+    return own_QU

@@ -23,7 +23,6 @@ from transrec.recipes.demo_report import IDENTITY, METHODS, POPULARITY, SCRATCH,
 from transrec.recipes.fitting import TrainSettings, TransferSettings
 from transrec.recipes.train import train
 from transrec.recipes.transfer import transfer
-from transrec.retrieval.index import CatalogIndex
 from transrec.settings import Settings
 from transrec.training.settings import TrainingSettings
 from transrec.users.transformer import UserSettings
@@ -99,7 +98,7 @@ class DemoRuns:
         split = leave_one_out(target.interactions)
         rankers: dict[str, Ranker] = {POPULARITY: Popularity.fit(split, len(target.catalog))}
         for method, model in models.items():
-            rankers[method] = ModelRanker(model, CatalogIndex.of(model, target))
+            rankers[method] = ModelRanker.of(model, target, split, home=method != ZERO_SHOT)
         return {method: measure(rankers[method], split, target.catalog, name=method) for method in METHODS}
 
     def _from_scratch(

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
 from transrec.data.dataset import Dataset
-from transrec.data.splits import split_of
-from transrec.errors import RunError
-from transrec.evaluation.baselines.kept import kept_baselines
+from transrec.data.splits import Split, split_of
+from transrec.errors import ModelError, RunError
+from transrec.evaluation.baselines.kept import KeptBaseline, kept_baselines
+from transrec.evaluation.baselines.tuning import BaselineName
 from transrec.evaluation.protocol import Evaluation, EvaluationSettings, measured
 from transrec.evaluation.protocol import evaluate as measure
 from transrec.evaluation.ranks import ModelRanker
 from transrec.evaluation.table import document, result_table, slice_table
 from transrec.model import TransRec
+from transrec.recipes.published import published_vectors
 from transrec.recipes.showing import progress_bar
-from transrec.retrieval.index import CatalogIndex
 from transrec.runs import RunRecord, open_run_data
 from transrec.training.trainer import resolve_device
+
+BASELINES: tuple[BaselineName, ...] = ("popularity", "markov", "ease", "similarity")
+"""What a run stands beside unless something else is asked for."""
 
 
 def evaluate(
@@ -30,7 +35,7 @@ def evaluate(
     data: str | Path | Dataset | None = None,
     settings: EvaluationSettings | None = None,
     *,
-    baselines: bool = True,
+    baselines: Sequence[BaselineName] = BASELINES,
     device: str = "auto",
     console: Console | None = None,
 ) -> Sequence[Evaluation]:
@@ -44,7 +49,8 @@ def evaluate(
         run: the run folder.
         data: another dataset; the run's own when None.
         settings: cutoffs and intervals.
-        baselines: whether simple methods, tuned on validation, are measured too.
+        baselines: the simple methods, tuned on validation, that are measured too; similarity of content is left out, and
+            said to be, where the run reads no content or its published encoders cannot be found.
         device: auto, cpu, cuda or mps.
         console: where tables go; standard output when None.
 
@@ -62,21 +68,37 @@ def evaluate(
     split = split_of(dataset.interactions, record.split)
     relation = _relation(record, dataset, model)
     with progress_bar() as progress:
-        ranker = ModelRanker(model, CatalogIndex.of(model, dataset, progress=progress))
+        weight = (settings or EvaluationSettings()).popularity
+        ranker = ModelRanker.of(model, dataset, split, home=record.is_home(dataset), popularity=weight, progress=progress)
     label = f"{Path(run).resolve().name} ({relation})"
     found = [measure(ranker, split, dataset.catalog, name=label, settings=settings)]
-    if baselines:
-        for kept in kept_baselines(split, len(dataset.catalog), dataset.store_folder):
-            found.append(
-                measured(
-                    kept.ranked, split, dataset.catalog, name=kept.name, ranker_settings=kept.settings, settings=settings
-                )
-            )
+    for kept in _baselines(baselines, model, dataset, split, out):
+        found.append(
+            measured(kept.ranked, split, dataset.catalog, name=kept.name, ranker_settings=kept.settings, settings=settings)
+        )
     out.print(result_table(found, title=dataset.name))
     out.print(slice_table(found))
     path = _keep(Path(run), dataset, found)
     out.print(f"kept in {path}; the test split has been opened", highlight=False, soft_wrap=True)
     return found
+
+
+def _baselines(
+    names: Sequence[BaselineName], model: TransRec, dataset: Dataset, split: Split, out: Console
+) -> Sequence[KeptBaseline]:
+    """The simple methods on the test targets; what they need of the run is looked up, and said when it is not there."""
+    vectors: Mapping[str, np.ndarray] = {}
+    if "similarity" in names:
+        lacking = "the run reads no content of these items"
+        try:
+            with progress_bar() as progress:
+                vectors = published_vectors(model, dataset, progress=progress)
+        except ModelError as error:
+            lacking = error.what
+        if not vectors:
+            out.print(f"similarity of content is left out: {lacking}", markup=False, highlight=False, soft_wrap=True)
+            names = [name for name in names if name != "similarity"]
+    return kept_baselines(split, len(dataset.catalog), dataset.store_folder, which=names, vectors=vectors)
 
 
 def _relation(record: RunRecord, dataset: Dataset, model: TransRec) -> str:

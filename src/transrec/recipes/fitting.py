@@ -3,36 +3,44 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
-import numpy as np
-import torch
 from pydantic import field_validator
 from rich.console import Console
 
 from transrec.data.batches import ItemBatch, MixedBatches, SequenceBatches
 from transrec.data.dataset import Dataset
-from transrec.data.splits import Split, SplitSettings, split_of
-from transrec.data.store import ContentStore
-from transrec.errors import SettingsError
+from transrec.data.splits import SplitSettings
 from transrec.evaluation.ranks import ModelRanker, validation_metrics
 from transrec.model import ModelSettings, TransRec
 from transrec.objectives import ObjectiveSettings, build_objective
-from transrec.recipes.showing import fate_table, progress_bar
+from transrec.recipes.platform import Platform
+from transrec.recipes.showing import fate_table
+from transrec.recipes.stages import Stage, StageSettings, as_value_error, course_of, stage_folders, stage_to_resume
+from transrec.recipes.weighing import weigh_popularity
 from transrec.retrieval.index import CatalogIndex
-from transrec.retrieval.vectors import with_vectors
+from transrec.rules import (
+    Fate,
+    SourceRule,
+    Tuning,
+    anchored,
+    apply_tuning,
+    fates,
+    merge,
+    merged_copy,
+    untaught,
+)
 from transrec.runs import DataRecord, RunRecord, write_card, write_parameters
 from transrec.settings import Settings
+from transrec.training.checkpoint import Keeper
 from transrec.training.settings import TrainingSettings
 from transrec.training.trainer import Fit, Trainer, processes, resolve_device
-from transrec.transfer import SourceRule, Tuning, apply_tuning, fates
 
 CALIBRATION_ITEMS = 2048
 """Items of each platform by which the encoders' vectors are standardised."""
-CALIBRATION_BATCH = 256
 
 
 class FitSettings(Settings, ABC):
@@ -45,13 +53,23 @@ class FitSettings(Settings, ABC):
     split: SplitSettings = SplitSettings()
     """Which events train, validate and test."""
     tune: str = "top:2"
-    """Which parameters learn: full, top:N (the N top blocks of each encoder and all above), or frozen (all but the
-    encoders)."""
+    """Which parameters learn: full, top:N (the N top blocks of each encoder and all above), frozen (all but the encoders),
+    bitfit, lora, lora:R or ia3 (little of the encoders, and all above), adapter or adapter:R (little of the user
+    encoder)."""
+
+    stages: tuple[StageSettings, ...] = ()
+    """Trainings that come before this one, in order, each with an objective, a tuning rule and training settings of its own.
+    What the loop keeps of them is in RUN/stages/1, RUN/stages/2, ..."""
 
     @field_validator("tune")
     @classmethod
     def _is_a_tuning_rule(cls, text: str) -> str:
-        return str(_as_value_error(Tuning.parse, text))
+        return str(as_value_error(Tuning.parse, text))
+
+    @property
+    def course(self) -> Sequence[Stage]:
+        """All stages in order, the last being what these settings say themselves."""
+        return course_of(self.stages, Stage(self.objective, self.tune, self.training))
 
     @property
     @abstractmethod
@@ -81,23 +99,12 @@ class TransferSettings(FitSettings):
     @classmethod
     def _are_rules(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
         for text in texts:
-            _as_value_error(SourceRule.parse, text)
+            as_value_error(SourceRule.parse, text)
         return texts
 
     @property
     def verb(self) -> Literal["train", "transfer"]:
         return "transfer"
-
-
-_Parsed = TypeVar("_Parsed")
-
-
-def _as_value_error(parse: Callable[[str], _Parsed], text: str) -> _Parsed:
-    """What a parser gives, its complaint turned into the kind that settings collect."""
-    try:
-        return parse(text)
-    except SettingsError as error:
-        raise ValueError(f"{error.what}; {error.remedy}") from None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,39 +126,8 @@ class NewRun:
     @property
     def fresh_projections(self) -> list[str]:
         """The modalities whose projection starts fresh, and so has to be standardised."""
-        parts = [name.split(".") for name, source in self.sources.items() if source == "fresh"]
-        return sorted({part[2] for part in parts if part[:2] == ["items", "projections"]})
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Platform:
-    """A dataset made ready to learn from.
-
-    Attributes:
-        dataset: as it was given.
-        split: of its events.
-        store: its items' content.
-    """
-
-    dataset: Dataset
-    split: Split
-    store: ContentStore
-
-    @classmethod
-    def ready(
-        cls, dataset: Dataset, split: SplitSettings, model: TransRec, *, device: torch.device, console: Console | None = None
-    ) -> Platform:
-        """Split the events, prepare the content, and run the encoders that learn nothing over it once."""
-        folder = dataset.store_folder
-        with progress_bar(console) as progress:
-            store = ContentStore.prepare(dataset.catalog, model.items.preparers(), folder, progress=progress)
-            store.require_readable(model.items.encoders, dataset.name)
-            store = with_vectors(model, store, folder, training=True, device=device, progress=progress)
-        if len(store.unreadable) and console:
-            console.print(
-                f"{len(store.unreadable):,} items of {dataset.name} have nothing that the model reads; they rank last"
-            )
-        return cls(dataset, split_of(dataset.interactions, split), store)
+        names = [name for name, source in self.sources.items() if source == "fresh" and name.endswith(".linear.weight")]
+        return sorted(name.split(".")[2] for name in names if name.startswith("items.projections."))
 
 
 def fit(
@@ -169,54 +145,120 @@ def fit(
     device = resolve_device(settings.training.device)
     ranks = processes(device)
     console = console if console and ranks.is_main_process else Console(stderr=True, quiet=not ranks.is_main_process)
-    apply_tuning(model, Tuning.parse(settings.tune))
-    became = fates(model, run.sources)
-    console.print(fate_table(became))
-    model.to(device)
-    platforms = [Platform.ready(d, settings.split, model, device=device, console=console) for d in datasets]
-    if model.settings.items.standardise and not run.resume:
-        calibrate(model, platforms, run.fresh_projections, seed=settings.training.seed)
-    objective = build_objective(settings.objective, model)
-    size, seed = settings.training.batch_size, settings.training.seed
-    shard = (ranks.process_index, ranks.num_processes)
-    each = [SequenceBatches(p.split, p.store, objective.plan, batch_size=size, seed=seed, shard=shard) for p in platforms]
-    ranks.wait_for_everyone()
-    if run.folder and ranks.is_main_process and not run.resume:  # what is there already is worth more than fresh weights
-        model.save(run.folder)
-        run.record.write(run.folder)
-        write_parameters(run.folder, became)
-
-    def validate(learned: TransRec) -> Mapping[str, float]:
-        return mean_validation(learned, platforms, users=settings.training.validation_users)
-
-    batches = each[0] if len(each) == 1 else MixedBatches(each, seed=seed)
-    trainer = Trainer(settings.training, run.folder, console=console)
-    result = trainer.fit(model, objective, batches, validate, resume=run.resume)
+    course = settings.course
+    folders = stage_folders(run.folder, len(course))
+    begun = stage_to_resume(folders) if run.resume else 0
+    prepared = [
+        Platform.ready(dataset, settings.split, model, place=place, console=console)
+        for place, dataset in enumerate(datasets)
+    ]
+    sources, became = dict(run.sources), list[Fate]()
+    for place, (stage, folder) in enumerate(zip(course, folders, strict=True)):
+        sources |= apply_tuning(
+            model, Tuning.parse(stage.tune), fresh=untaught(sources, became), seed=settings.training.seed
+        )
+        now = fates(model, sources)
+        became = with_earlier(now, became)
+        if place < begun:
+            merge(model)
+            continue
+        if len(course) > 1:
+            console.rule(f"stage {place + 1} of {len(course)}: {stage.objective.kind}, tuning {stage.tune}")
+        console.print(fate_table(now))
+        model.to(device)
+        resume = run.resume and place == begun
+        if resume and folder:
+            Keeper.load_weights(folder, model)  # what rests is run over the content next, as earlier stages have left it
+        states = stage.training.frozen_states
+        platforms = [platform.encoded(model, states, device=device, console=console) for platform in prepared]
+        starts = place == 0 and not run.resume
+        if model.settings.items.standardise and starts:
+            calibrate(model, platforms, run.fresh_projections, seed=settings.training.seed)
+        ranks.wait_for_everyone()
+        if run.folder and ranks.is_main_process:
+            if starts:  # else what is there already is worth more than fresh weights
+                merged_copy(model).save(run.folder)
+                run.record.write(run.folder)
+            write_parameters(run.folder, became)
+        trainer = Trainer(stage.training, folder, console=console, anchored=anchored(now))
+        result = fit_stage(model, platforms, stage, trainer, resume=resume)
+        merge(model)
     if run.folder and ranks.is_main_process:
         model.save(run.folder)
         write_card(run.folder, run.record, became, {settings.training.metric: f"{result.best:.4f}", **asdict(result)})
     return result
 
 
-def calibrate(model: TransRec, platforms: Sequence[Platform], modalities: Sequence[str], *, seed: int) -> None:
-    """Standardise what the encoders of these modalities make, by a sample of the items of every platform."""
-    generator = np.random.default_rng(seed)
+def fit_stage(
+    model: TransRec, platforms: Sequence[Platform], stage: Stage, trainer: Trainer, *, resume: bool = False
+) -> Fit:
+    """One training of a course: the model goes in with the weights of the one before and comes out with those of this one.
 
-    def sample() -> Iterator[ItemBatch]:
+    Args:
+        model: tuned for this stage, on its device.
+        platforms: what to learn from.
+        stage: what to learn, and how.
+        trainer: of this stage.
+        resume: whether to go on from the last checkpoint in the trainer's folder.
+    """
+    objective = build_objective(stage.objective, model)
+    ranks = processes(resolve_device(stage.training.device))
+    size, seed = stage.training.batch_size, stage.training.seed
+    each = []
+    for p in platforms:
+        counts = p.counts if objective.asks_counts else None
+        batches = SequenceBatches(p.split, p.store, objective.plan, batch_size=size, seed=seed, counts=counts)
+        each.append(batches.of_rank(ranks.process_index, ranks.num_processes))
+
+    def validate(learned: TransRec) -> Mapping[str, float]:
+        return mean_validation(learned, platforms, users=stage.training.validation_users)
+
+    mixed = each[0] if len(each) == 1 else MixedBatches(each, seed=seed, mixture=stage.training.mixture)
+    result = trainer.fit(model, objective, mixed, validate, resume=resume)
+    if model.prior is None or not objective.asks_counts:
+        return result
+    metric, users = stage.training.metric, stage.training.validation_users
+    best, chosen = weigh_popularity(model, platforms, metric=metric, users=users)
+    if trainer.console:
+        told = f"popularity x {chosen['popularity']:g}, what is new + {chosen['unseen']:g}"
+        trainer.console.print(f"weighed by validation: {told}; {metric} {best:.4f}", highlight=False)
+    return replace(result, best=best)
+
+
+def with_earlier(now: Sequence[Fate], before: Sequence[Fate]) -> list[Fate]:
+    """The fates of parameters after one more stage: what learned in any stage has learned."""
+    learned = {fate.name for fate in before if fate.learns}
+    there = {fate.name for fate in now}
+    merged = [fate for fate in before if fate.merged_into and fate.name not in there]
+    return [*(replace(fate, learns=fate.learns or fate.name in learned) for fate in now), *merged]
+
+
+def calibrate(model: TransRec, platforms: Sequence[Platform], fresh: Sequence[str], *, seed: int) -> None:
+    """Standardise what encoders make, by a sample of the items of every platform.
+
+    Args:
+        model: its projections are changed.
+        platforms: what is learned from.
+        fresh: the modalities whose projections start fresh; the others are moved to the new platform's mean.
+        seed: of the samples.
+    """
+
+    def samples() -> Iterator[ItemBatch]:
         for platform in platforms:
-            rows = generator.permutation(len(platform.store))[:CALIBRATION_ITEMS]
-            for at in range(0, len(rows), CALIBRATION_BATCH):
-                yield platform.store.gather(np.sort(rows[at : at + CALIBRATION_BATCH])).to(model.device)
+            yield from (batch.to(model.device) for batch in platform.store.sample(CALIBRATION_ITEMS, seed=seed))
 
-    if modalities:
-        model.items.calibrate(sample(), modalities)
+    moved = [name for name in model.items.encoders if name not in fresh]
+    if fresh:
+        model.items.calibrate(samples(), fresh, seed=seed)
+    if moved:
+        model.items.centre(samples(), moved)
 
 
 def mean_validation(model: TransRec, platforms: Sequence[Platform], *, users: int | None) -> Mapping[str, float]:
     """Validation metrics, as the mean over platforms; the test split stays sealed."""
     found = []
     for platform in platforms:
-        ranker = ModelRanker(model, CatalogIndex.encode(model, platform.store))
+        ranker = ModelRanker(model, CatalogIndex.encode(model, platform.store, platform.counts))
         found.append(validation_metrics(ranker, platform.split, limit=users))
     return {name: sum(metrics[name] for metrics in found) / len(found) for name in found[0]}
 
@@ -235,4 +277,5 @@ def record_of(
         rules=settings.rules if isinstance(settings, TransferSettings) else (),
         objective=settings.objective.model_dump(mode="json"),
         training=settings.training.model_dump(mode="json"),
+        stages=tuple(stage.model_dump(mode="json") for stage in settings.stages),
     )

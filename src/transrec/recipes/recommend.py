@@ -15,11 +15,12 @@ from transrec.recipes.showing import progress_bar
 from transrec.serving.recommender import Recommendations, Recommender
 
 
-def recommend(
+def recommend(  # noqa: PLR0913  (what to recommend from, for whom, how, and where to say it)
     run: str | Path,
     history: str,
     *,
     k: int = 10,
+    popularity: float = 1.0,
     as_json: bool = False,
     data: str | Path | None = None,
     console: Console | None = None,
@@ -30,6 +31,7 @@ def recommend(
         run: the run folder.
         history: item ids, oldest first, separated by commas; a comma inside an id is written as ``\,``.
         k: how many.
+        popularity: how much popularity counts, 1 as learned; see :meth:`Recommender.recommend`.
         as_json: print one JSON document instead of a table.
         data: the dataset to recommend from; the run's own when None.
         console: where to print; standard output when None.
@@ -42,7 +44,7 @@ def recommend(
     with progress_bar() as progress:
         recommender = Recommender.load(run, data, progress=progress)
     ids = [part.replace("\\,", ",").strip() for part in re.split(r"(?<!\\),", history)]
-    found = recommender.recommend([i for i in ids if i], k)
+    found = recommender.recommend([i for i in ids if i], k, popularity=popularity)
     if as_json:
         out.print_json(json.dumps(asdict(found), ensure_ascii=False))
         return found

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from transrec.transfer import Fate, summarised
+from transrec.rules import Fate, summarised
 
 
 def fate_table(fates: Sequence[Fate]) -> Table:

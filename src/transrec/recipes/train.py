@@ -12,9 +12,9 @@ from transrec.data.splits import split_of
 from transrec.errors import RunError
 from transrec.model import TransRec
 from transrec.recipes.fitting import NewRun, TrainSettings, fit, record_of
+from transrec.rules import initial_sources
 from transrec.runs import RunRecord, require_empty
 from transrec.training.trainer import Fit
-from transrec.transfer import initial_sources
 
 
 def train(

@@ -11,9 +11,9 @@ from transrec.data.splits import split_of
 from transrec.model import TransRec
 from transrec.recipes.fitting import NewRun, TransferSettings, fit, record_of
 from transrec.recipes.train import require_same
+from transrec.rules import SourceRule, copy_parameters, usual_rules
 from transrec.runs import learned_from, require_empty
 from transrec.training.trainer import Fit
-from transrec.transfer import DEFAULT_RULES, SourceRule, copy_parameters
 
 
 def transfer(
@@ -53,8 +53,7 @@ def transfer(
     source = TransRec.load(run)
     model = source.fresh_for(dataset.catalog, seed=settings.training.seed)
     given = [SourceRule.parse(rule) for rule in settings.rules]
-    usual = [SourceRule.parse(r) for r in DEFAULT_RULES if "identity" in model.items.encoders]
-    sources = copy_parameters(model, source.state_dict(), [*given, *usual])
+    sources = copy_parameters(model, source.state_dict(), [*given, *usual_rules(model)])
     made = NewRun(sources, record, folder, resume)
     result = fit(model, [dataset], settings, made, console=console)
     return model, result

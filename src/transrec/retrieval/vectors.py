@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from transrec.data.batches import ItemPart
-from transrec.data.store import ContentStore, Progress
-from transrec.items.encoder import ModalityEncoder
+from transrec.data.ragged import Ragged, moved
+from transrec.data.store import ContentStore, Derivation, Progress
+from transrec.items.encoder import ModalityEncoder, Prepared
 from transrec.model import TransRec
 
 
@@ -40,43 +41,55 @@ def with_vectors(
         progress: told how far it is.
     """
     device = device or model.device
-    for name, encoder in model.items.encoders.items():
-        assert isinstance(encoder, ModalityEncoder)
-        if name not in store.parts or (training and any(p.requires_grad for p in encoder.parameters())):
+    for name, encoder in model.items.preparers().items():
+        part = store.parts.get(name)
+        if part is None or part.final or (training and any(p.requires_grad for p in encoder.parameters())):
             continue
-        run = _EncoderRun(encoder, name, device, int((store.parts[name].slots_V >= 0).sum()), progress)
-        key = f"{type(encoder).__module__}.{type(encoder).__qualname__} {assets_digest(encoder)} {weights_digest(encoder)}"
-        store = store.with_vectors(name, key, folder, run.fill, encoder.width)
+
+        def encode(content: Prepared, encoder: ModalityEncoder = encoder, below: int = part.below) -> Prepared:
+            return {"vectors": (encoder.upper(content, below) if below else encoder(content)).float()}
+
+        key = f"{assets_digest(encoder)} {weights_digest(encoder)}"
+        with resting(encoder, device):
+            derivation = Derivation(f"encoding {name}", key, on_device(encode, device))
+            store = store.with_derived(name, derivation, folder, progress=progress)
     return store
 
 
-class _EncoderRun:
-    """One encoder over all of a catalog's content."""
+@contextmanager
+def resting(encoder: ModalityEncoder, device: torch.device) -> Iterator[None]:
+    """An encoder on this device, in evaluation mode and without gradients for as long as the context lasts."""
+    was_training = encoder.training
+    encoder.to(device).eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        encoder.train(was_training)
 
-    def __init__(
-        self, encoder: ModalityEncoder, name: str, device: torch.device, total: int, progress: Progress | None
-    ) -> None:
-        self._encoder, self._name, self._device, self._total, self._progress = encoder, name, device, total, progress
 
-    @torch.no_grad()
-    def fill(self, parts: Iterator[ItemPart], vectors: np.ndarray) -> None:
-        """Fill the array of shape (n, width) from the parts in order."""
-        was_training, done = self._encoder.training, 0
-        self._encoder.to(self._device).eval()
-        for part in parts:
-            content = part.to(self._device).content
-            assert not isinstance(content, torch.Tensor)
-            made = self._encoder(content).float().cpu().numpy()
-            vectors[done : done + len(made)] = made
-            done += len(made)
-            if self._progress:
-                self._progress(f"encoding {self._name}", done, self._total)
-        self._encoder.train(was_training)
+def on_device(make: Callable[[Prepared], Prepared], device: torch.device) -> Callable[[Prepared], Prepared]:
+    """The same function of content that is on the CPU, its result brought back there; what it passes on stays the same."""
+
+    def wrapped(content: Prepared) -> Prepared:
+        there = {name: _to(values, device) for name, values in content.items()}
+        passed = {id(there[name]): values for name, values in content.items()}
+        made = make(there)
+        return {
+            name: passed[id(values)] if id(values) in passed else _to(values, torch.device("cpu"))
+            for name, values in made.items()
+        }
+
+    return wrapped
+
+
+def _to(values: Tensor | Ragged, device: torch.device) -> Any:
+    return moved(values, device) if isinstance(values, Tensor) else values.to(device)
 
 
 def assets_digest(encoder: ModalityEncoder) -> str:
-    """32 hexadecimal digits that change with what an encoder is made from besides weights: its settings, its tokenizer."""
-    digest = hashlib.blake2b(digest_size=16)
+    """32 hexadecimal digits that change with what an encoder is besides weights: its class, settings, tokenizer."""
+    digest = hashlib.blake2b(f"{type(encoder).__module__}.{type(encoder).__qualname__}".encode(), digest_size=16)
     with tempfile.TemporaryDirectory() as folder:
         encoder.save_assets(Path(folder))
         for path in sorted(path for path in Path(folder).rglob("*") if path.is_file()):
@@ -85,10 +98,11 @@ def assets_digest(encoder: ModalityEncoder) -> str:
     return digest.hexdigest()
 
 
-def weights_digest(module: nn.Module) -> str:
-    """32 hexadecimal digits that change when any parameter or buffer does."""
+def weights_digest(weights: nn.Module | Mapping[str, Tensor]) -> str:
+    """32 hexadecimal digits that change when any of these tensors does; of a module: any parameter or buffer."""
+    tensors = weights.state_dict() if isinstance(weights, nn.Module) else weights
     digest = hashlib.blake2b(digest_size=16)
-    for name, tensor in sorted(module.state_dict().items()):
+    for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 
 from transrec.data.catalog import Catalog, Item
+from transrec.data.counts import Counts
 from transrec.data.dataset import Dataset
 from transrec.data.histories import Histories
 from transrec.data.store import ContentStore, Progress
@@ -17,7 +19,7 @@ from transrec.errors import DataError, UnknownItemError
 from transrec.model import TransRec
 from transrec.retrieval.index import CatalogIndex, encode_histories
 from transrec.retrieval.ranking import TopK
-from transrec.runs import open_run_data
+from transrec.runs import RunRecord, open_run_data
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,27 +96,46 @@ class Recommender:
         """
         model = TransRec.load(run, device=device)
         dataset = data if isinstance(data, Dataset) else open_run_data(run, data)
-        return cls.of(model, dataset, progress=progress)
+        home = data is None or RunRecord.read(run).is_home(dataset)
+        return cls.of(model, dataset, home=home, progress=progress)
 
     @classmethod
-    def of(cls, model: TransRec, dataset: Dataset, *, progress: Progress | None = None) -> Recommender:
-        """A recommender from a model and a dataset."""
-        model.eval()
-        return cls(model, dataset.catalog, CatalogIndex.of(model, dataset, progress=progress))
+    def of(cls, model: TransRec, dataset: Dataset, *, home: bool = True, progress: Progress | None = None) -> Recommender:
+        """A recommender from a model and a dataset; a prior is given the counts of all events that there are.
 
-    def recommend(self, history: Sequence[str], k: int = 10, *, seen: bool = False) -> Recommendations:
+        Args:
+            model: the model.
+            dataset: what to recommend from.
+            home: whether the model recommends from this platform; see :meth:`~transrec.retrieval.index.CatalogIndex.of`.
+            progress: told how far the encoding of the catalog is.
+        """
+        model.eval()
+        counts = None
+        if model.prior is not None:
+            events = dataset.interactions
+            counts = Counts.of_histories(Histories(events.rows, events.offsets), len(dataset.catalog))
+        index = CatalogIndex.of(model, dataset, counts, home=home, progress=progress)
+        return cls(model, dataset.catalog, index)
+
+    def recommend(
+        self, history: Sequence[str], k: int = 10, *, seen: bool = False, popularity: float = 1.0
+    ) -> Recommendations:
         """The ``k`` items that fit best what the user did so far.
 
         Args:
             history: item ids, oldest first. Ids that the catalog does not hold are named in the result and left out.
             k: how many; fewer come back when the catalog has no more.
             seen: whether items of the history may be recommended again.
+            popularity: how much of what popularity is worth counts: 1 as the model has learned, which ranks best on the
+                whole; with less, rare and new items come up; 0 for none.
 
         Raises:
-            DataError: ``k`` is below 1, or no id of the history is known.
+            DataError: ``k`` is below 1, ``popularity`` below 0, or no id of the history is known.
         """
         if k < 1:
             raise DataError(f"k is {k}", remedy="ask for at least one recommendation")
+        if not 0 <= popularity < math.inf:
+            raise DataError(f"popularity is {popularity}", remedy="0 for none, 1 for as much as was learned")
         rows = self.catalog.rows(history)
         unknown = tuple(item for item, row in zip(history, rows, strict=True) if row < 0)
         used = tuple(item for item, row in zip(history, rows, strict=True) if row >= 0)
@@ -126,7 +147,8 @@ class Recommender:
             )
         histories = Histories.from_lists([rows[rows >= 0]])
         hidden = Histories.from_lists([[]]) if seen else histories
-        found = self.index.search(encode_histories(self.model, self.index, histories), k, hidden)
+        queries = encode_histories(self.model, self.index, histories)
+        found = self.index.weighing(popularity).search(queries, k, hidden)
         return Recommendations(self._named(found), used, unknown)
 
     def similar(self, item_id: str, k: int = 10) -> tuple[Recommendation, ...]:

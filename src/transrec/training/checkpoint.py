@@ -35,9 +35,9 @@ class Progress:
     waiting: int = 0
     done: bool = False
 
-    def after_validation(self, value: float) -> Progress:
-        """The progress when a validation gave this value."""
-        if self.best is None or value > self.best:
+    def after_validation(self, value: float, *, always: bool = False) -> Progress:
+        """The progress when a validation gave this value; with ``always`` the latest counts as the best."""
+        if always or self.best is None or value > self.best:
             return replace(self, best=value, best_step=self.step, waiting=0)
         return replace(self, waiting=self.waiting + 1)
 
@@ -58,6 +58,21 @@ class Keeper:
         self._in_memory: dict[str, Tensor] | None = None
         self._seconds, self._writes = 60 * minutes, writes
         self._saved = time.monotonic()
+
+    @staticmethod
+    def has_begun(folder: Path) -> bool:
+        """Whether a training in this run folder has left a state to go on from."""
+        last = folder / "checkpoints" / "last"
+        return any((place / "progress.json").exists() for place in (last, last.with_name(last.name + ".old")))
+
+    @staticmethod
+    def load_weights(folder: Path, model: nn.Module) -> None:
+        """Put the weights of this run folder's last state in place; without one the model stays as it is."""
+        last = folder / "checkpoints" / "last"
+        for place in (last, last.with_name(last.name + ".old")):
+            if (place / "progress.json").exists():
+                load_weights(model, place / "model.safetensors")
+                return
 
     def load(self, model: nn.Module, optimiser: torch.optim.Optimizer) -> Progress:
         """Put the last state in place.

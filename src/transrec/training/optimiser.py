@@ -3,34 +3,51 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 import torch
 from torch import nn
 
 from transrec.errors import TrainingError
 from transrec.model import TransRec
+from transrec.rules import learning_depths, merged_into
 from transrec.training.settings import TrainingSettings
 
 ENCODERS = "items.encoders."
 """Names of parameters in modality encoders begin with this."""
+PRIOR = "prior."
+"""Names of the numbers that say what counts are worth begin with this."""
 
 
-def optimiser_groups(model: TransRec, settings: TrainingSettings) -> list[dict[str, object]]:
+def optimiser_groups(model: TransRec, settings: TrainingSettings, anchored: Collection[str] = ()) -> list[dict[str, object]]:
     """Parameters that learn, in groups by learning rate and weight decay.
 
-    Modality encoders have a learning rate of their own, except the identity encoder, whose table starts fresh. Vectors and
-    scalars (biases, norms, temperatures) do not decay.
+    Modality encoders have a learning rate of their own, except for what starts fresh in them: the identity encoder's table,
+    and what a tuning rule added; so has the prior. With layer decay, lower blocks have a lower one. Vectors and scalars
+    (biases, norms, temperatures, the scaling vectors of (IA)^3) do not decay, and what is pulled to an anchor does not
+    either.
+
+    Args:
+        model: after the tuning rule.
+        settings: see there.
+        anchored: names of the parameters that the anchor pulls, if it does.
 
     Raises:
         TrainingError: nothing learns.
+        ModelError: there is layer decay, and an encoder does not say what its blocks are.
     """
+    depths = learning_depths(model, purpose="--training.layer-decay") if settings.layer_decay < 1 else {}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
-        pretrained = name.startswith(ENCODERS) and not name.startswith(ENCODERS + "identity.")
+        pretrained = name.startswith(ENCODERS) and not name.startswith(ENCODERS + "identity.") and not merged_into(name)
         rate = settings.encoder_learning_rate if pretrained else settings.learning_rate
-        decay = settings.weight_decay if parameter.ndim > 1 else 0.0
+        if name.startswith(PRIOR):
+            rate = settings.prior_learning_rate
+        rate *= settings.layer_decay ** depths.get(name, 0)
+        decays = parameter.ndim > 1 and ".ia3_l." not in name and not (settings.anchor and name in anchored)
+        decay = settings.weight_decay if decays else 0.0
         groups.setdefault((rate, decay), []).append(parameter)
     if not groups:
         raise TrainingError("no parameter learns", remedy="choose --tune full, top:N or frozen")
@@ -40,11 +57,13 @@ def optimiser_groups(model: TransRec, settings: TrainingSettings) -> list[dict[s
     ]
 
 
-def rate_factor(step: int, total: int, warmup: float) -> float:
-    """What the peak learning rate is multiplied by: a linear rise over the warm-up, then half a cosine down to zero."""
-    rising = max(1, round(warmup * total))
+def rate_factor(step: int, total: int, settings: TrainingSettings) -> float:
+    """What the peak learning rate is multiplied by: a linear rise over the warm-up, then what the schedule says."""
+    rising = max(1, round(settings.warmup * total))
     if step < rising:
         return (step + 1) / rising
+    if settings.schedule == "constant":
+        return 1.0
     return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, total - rising)))
 
 

@@ -6,7 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
+from transrec.data.batches import Mixture
 from transrec.settings import Settings
+
+FrozenStates = Literal["float32", "bfloat16", "float16", "none"]
 
 
 class TrainingSettings(Settings):
@@ -18,21 +21,43 @@ class TrainingSettings(Settings):
     """Steps at most, whatever the epochs; None for no other bound."""
     batch_size: int = Field(default=64, ge=1)
     """Windows (users) in a step, over all devices. In-batch softmax takes its negatives from the batch: larger is better."""
+    mixture: Mixture = "balanced"
+    """Of several platforms, how many of an epoch's steps each has: balanced, all equally many; proportional, as many as it
+    has batches, so that a large platform sets the tone."""
     accumulate: int = Field(default=1, ge=1)
     """Batches whose gradients are added before the weights move. In-batch negatives do not cross batches."""
     learning_rate: float = Field(default=1e-3, gt=0)
-    """Peak learning rate of everything that starts fresh: projections, fusion, user encoder, scorer."""
+    """Peak learning rate of everything that starts fresh: projections, fusion, user encoder, scorer, and what a tuning rule
+    adds."""
     encoder_learning_rate: float = Field(default=5e-5, gt=0)
     """Peak learning rate of the modality encoders. The paper uses 1e-4 for all."""
+    prior_learning_rate: float = Field(default=0.03, gt=0)
+    """Peak learning rate of the few numbers that say what counts are worth; they have far to go and nothing to overfit."""
+    layer_decay: float = Field(default=1.0, gt=0, le=1)
+    """What the learning rate of an encoder's block is multiplied by for each block above it; embeddings are the lowest."""
+    unfreeze_every: int | None = Field(default=None, ge=1)
+    """Epochs after which the next block of every encoder begins to learn, from the top; what is above the backbones learns
+    from the start (gradual unfreezing, ULMFiT). null: everything that learns does so from the start."""
+    anchor: float = Field(default=0.0, ge=0)
+    """Pull of copied and pre-trained weights towards where they started (L2-SP), in place of their decay. It leaves a weight
+    room of about 1/anchor, so 10 to 1000 is felt; 0 for none."""
     weight_decay: float = Field(default=0.01, ge=0)
     """AdamW's decoupled weight decay; not applied to biases, norms and temperatures."""
     warmup: float = Field(default=0.05, ge=0, lt=1)
-    """Share of the steps in which the learning rate rises from zero; then it falls as a cosine."""
-    clip: float = Field(default=1.0, gt=0)
-    """Largest norm of the gradient; longer ones are scaled down."""
+    """Share of the steps in which the learning rate rises from zero. The paper has none."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """What the learning rate does after the warm-up: it falls to zero as half a cosine, which lets a training of known
+    length settle; or (as published) it stays."""
+    clip: float | None = Field(default=1.0, gt=0)
+    """Largest norm of the gradient; longer ones are scaled down, so that one odd batch cannot undo a pre-trained encoder;
+    null (as published) leaves them as they are."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the forward pass: auto is bfloat16 on GPUs that are built for it, float32 elsewhere (on CPUs bfloat16
     was measured to be slower)."""
+    frozen_states: FrozenStates = "float32"
+    """What frozen lower blocks make of an item is kept in the dataset's store, so that they run once in its life and not at
+    every step: in this type. float32 changes no number; bfloat16 and float16 take half the disk and are approximate; none
+    runs the blocks at every step."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to train; auto takes an accelerator when there is one."""
     validate_every: int = Field(default=1, ge=1)
@@ -45,6 +70,9 @@ class TrainingSettings(Settings):
     """The validation metric that chooses the best weights and stops training."""
     patience: int = Field(default=4, ge=1)
     """Validations without a better metric after which training stops."""
+    keep: Literal["best", "last"] = "best"
+    """Which weights a training ends with: those that validated best, or the last, for a stage that learns something else
+    than validation measures. With last, patience stops nothing."""
     log_every: int = Field(default=10, ge=1)
     """Steps between rows in metrics.jsonl and points in TensorBoard."""
     tensorboard: bool = True

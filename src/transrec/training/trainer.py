@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -20,10 +20,12 @@ from transrec.data.batches import Batches, SequenceBatch
 from transrec.errors import TrainingError
 from transrec.model import TransRec
 from transrec.objectives.objective import Loss, Objective
+from transrec.training.anchor import Anchor
 from transrec.training.checkpoint import Keeper
 from transrec.training.log import TrainingLog
 from transrec.training.optimiser import optimiser_groups, rate_factor, set_rates
 from transrec.training.settings import TrainingSettings
+from transrec.training.unfreezing import Unfreezing
 
 Validate = Callable[[TransRec], Mapping[str, float]]
 """Metrics of the model on held-out events; training sees nothing else of them."""
@@ -71,12 +73,21 @@ class Trainer:
         settings: see there.
         folder: the run folder, for checkpoints and logs; nothing is written when None.
         console: where the progress line goes; standard error when None.
+        anchored: names of the parameters that ``settings.anchor`` pulls to where they start: those that do not start fresh.
     """
 
-    def __init__(self, settings: TrainingSettings, folder: Path | None = None, *, console: Console | None = None) -> None:
+    def __init__(
+        self,
+        settings: TrainingSettings,
+        folder: Path | None = None,
+        *,
+        console: Console | None = None,
+        anchored: Collection[str] = (),
+    ) -> None:
         self.settings = settings
         self.folder = folder
         self.console = console
+        self.anchored = frozenset(anchored)
 
     def fit(
         self, model: TransRec, objective: Objective, batches: Batches, validate: Validate, *, resume: bool = False
@@ -98,21 +109,29 @@ class Trainer:
         objective.check(model)
         settings = self.settings
         accelerator = _accelerator(settings)
-        optimiser = torch.optim.AdamW(optimiser_groups(model, settings))
+        optimiser = torch.optim.AdamW(optimiser_groups(model, settings, self.anchored))
         task, optimiser = accelerator.prepare(Task(model, objective), optimiser)
         folder = self.folder if accelerator.is_main_process else None
         keeper = Keeper(self.folder, minutes=settings.checkpoint_minutes, writes=accelerator.is_main_process)
+        anchor = Anchor(model, self.anchored, settings.anchor)
+        if resume:
+            anchor.restore(self.folder)
+        else:
+            anchor.keep(folder)
         progress = keeper.load(model, optimiser) if resume else keeper.begin(model, optimiser)
         per_epoch = max(1, batches.steps_per_epoch // settings.accumulate)
         total = min(settings.epochs * per_epoch, settings.max_steps or settings.epochs * per_epoch)
+        unfreezing = Unfreezing(model, settings.unfreeze_every, per_epoch=per_epoch, total=total)
 
         with TrainingLog(
             folder, total=total, start=progress.step, tensorboard=settings.tensorboard, console=self.console
         ) as log:
             steps = range(progress.step, 0 if progress.done else total)
             for step, parts in zip(steps, _prefetched(batches, steps, settings.accumulate), strict=True):
-                set_rates(optimiser, rate_factor(step, total, settings.warmup))
+                set_rates(optimiser, rate_factor(step, total, settings))
+                unfreezing.at(step)
                 loss = self._step(accelerator, task, optimiser, parts, step)
+                anchor.pull(optimiser)
                 progress = replace(progress, step=step + 1)
                 log.stepped(sum(len(batch.mask_BL) for batch in parts))
                 epoch = progress.step / per_epoch
@@ -122,13 +141,14 @@ class Trainer:
                     keeper.stepped(model, optimiser, progress)
                     continue
                 values = validate(model)
-                progress = progress.after_validation(values[settings.metric])
+                progress = progress.after_validation(values[settings.metric], always=settings.keep == "last")
                 progress = replace(progress, done=progress.step == total or progress.waiting >= settings.patience)
                 log.validation(progress.step, epoch, values, best=progress.waiting == 0)
                 keeper.validated(model, optimiser, progress)
                 if progress.done:
                     break
         accelerator.wait_for_everyone()
+        unfreezing.end()
         keeper.put_back(model)
         model.eval()
         assert progress.best is not None
@@ -151,7 +171,8 @@ class Trainer:
             with together, accelerator.autocast():
                 loss: Loss = task(batch.to(accelerator.device))
                 accelerator.backward(loss.total / len(parts))
-        accelerator.clip_grad_norm_(task.parameters(), self.settings.clip)
+        if self.settings.clip is not None:
+            accelerator.clip_grad_norm_(task.parameters(), self.settings.clip)
         optimiser.step()
         optimiser.zero_grad()
         return loss

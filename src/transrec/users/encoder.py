@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import torch
 from torch import Tensor, nn
 
+from transrec.errors import ModelError
 from transrec.views import UserKind, UserOutput
 
 
@@ -18,12 +20,19 @@ class UserEncoder(nn.Module, ABC):
             learn to predict the next item; otherwise it would see what it has to predict.
         window: the longest history that it reads.
         width: D of what it takes and gives.
+        mask_token: what stands in the place of an item that an objective hides, (D,); None in encoders that never hide one.
+            It is a parameter of the encoder, not of the objective, so that it is saved and moves with it.
     """
 
     gives: UserKind
     causal: bool
     window: int
     width: int
+    mask_token: nn.Parameter | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_parameter("mask_token", None)
 
     @abstractmethod
     def forward(self, items_BLD: Tensor, mask_BL: Tensor) -> UserOutput:
@@ -33,3 +42,25 @@ class UserEncoder(nn.Module, ABC):
             items_BLD: item vectors, oldest first; what stands in padded slots has no influence.
             mask_BL: which slots hold an item, bool; the real ones come first.
         """
+
+    def hide(self, items_BLD: Tensor, hidden_BL: Tensor) -> Tensor:
+        """Histories with the mask token in place of some items, for :meth:`forward`.
+
+        Raises:
+            ModelError: this encoder has no mask token.
+        """
+        if self.mask_token is None:
+            raise ModelError("the user encoder has no mask token", remedy="set model.users.mask_token to true")
+        return torch.where(hidden_BL[..., None], self.mask_token.to(items_BLD.dtype), items_BLD)
+
+    def add_adapters(self, inner: int) -> None:
+        """Put an :class:`~transrec.users.adapter.Adapter` of this inner width behind every attention and feed-forward part.
+
+        Raises:
+            ModelError: it has no place for them.
+        """
+        raise ModelError(
+            f"{type(self).__name__} has no place for adapters of width {inner}",
+            where="tune",
+            remedy="choose another tuning rule, or give the class an add_adapters() method",
+        )

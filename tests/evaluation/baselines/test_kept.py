@@ -47,3 +47,26 @@ def test_made_anew_when_something_changes(split: Split, tmp_path: Path, monkeypa
         monkeypatch.setattr(kept.tuning, "VOTERS", (1, 2))
     kept_baselines(split, 50, tmp_path, which=which)
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_other_vectors_make_similarity_anew_and_nothing_else(split: Split, tmp_path: Path):
+    generator = np.random.default_rng(0)
+    vectors = {"text": generator.normal(size=(50, 4)).astype(np.float32)}
+    which = ["popularity", "similarity"]
+    first = kept_baselines(split, 50, tmp_path, which=which, vectors=vectors)
+    kept_baselines(split, 50, tmp_path, which=which, vectors={"text": vectors["text"].copy()})
+    assert len(list(tmp_path.iterdir())) == 2
+    moved = vectors["text"].copy()
+    moved[7] += generator.normal(size=4)
+    second = kept_baselines(split, 50, tmp_path, which=which, vectors={"text": moved})
+    assert len(list(tmp_path.iterdir())) == 3
+    assert [b.name for b in second] == [b.name for b in first] == ["popularity", "content similarity"]
+    assert not np.array_equal(first[1].ranked.ranks, second[1].ranked.ranks)
+    kept_baselines(split, 50, tmp_path, which=which, vectors={"image": moved})
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_choice_of_baselines_shares_what_another_choice_made(split: Split, tmp_path: Path):
+    kept_baselines(split, 50, tmp_path, which=["popularity", "markov"])
+    kept_baselines(split, 50, tmp_path, which=["markov"])
+    assert len(list(tmp_path.iterdir())) == 2

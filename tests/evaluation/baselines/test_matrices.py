@@ -7,9 +7,10 @@ from cases import platform
 from hypothesis import given
 from hypothesis import strategies as st
 
+from transrec.data.cooccurrence import occurrences, training_histories
 from transrec.data.histories import Histories
 from transrec.data.splits import leave_one_out
-from transrec.evaluation.baselines.matrices import as_scores, occurrences, sparse_mean_ranks, training_histories
+from transrec.evaluation.baselines.matrices import as_scores, sparse_mean_ranks
 from transrec.retrieval.index import hidden_pairs
 from transrec.retrieval.ranking import mean_ranks
 

@@ -1,1 +1,1 @@
-"""Simple rankers that know items by number only and are strong where much is known: the bar beside every number."""
+"""Simple rankers, tuned in minutes and strong where much is known of users or of content: the bar beside every number."""

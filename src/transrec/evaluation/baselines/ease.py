@@ -10,9 +10,10 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
+from transrec.data.cooccurrence import occurrences, training_histories
 from transrec.data.histories import Histories
 from transrec.data.splits import Split
-from transrec.evaluation.baselines.matrices import TIEBREAK, occurrences, training_histories
+from transrec.evaluation.baselines.matrices import tiebreak
 
 INVERTED_DIRECTLY = 1024
 """Side up to which a matrix is inverted by the library; larger ones are split."""
@@ -55,10 +56,9 @@ class Ease:
     def scores(self, histories: Histories) -> Tensor:
         num_items = len(self.counts_V)
         known = occurrences(histories, num_items)[:, self.seen_S]
-        tiebreak_V = torch.from_numpy(self.counts_V * (TIEBREAK / self.counts_V.max())).float()
         scores_BV = torch.zeros(len(histories), num_items)
         scores_BV.index_copy_(1, torch.from_numpy(self.seen_S), torch.from_numpy(known @ self.weights_SS.numpy()))
-        return scores_BV.add_(tiebreak_V)
+        return scores_BV.add_(torch.from_numpy(tiebreak(self.counts_V)))
 
 
 def _precision(matrix: sp.csr_array, ridge: float) -> Tensor:

@@ -9,9 +9,10 @@ import numpy as np
 import scipy.sparse as sp
 from torch import Tensor
 
+from transrec.data.cooccurrence import occurrences, training_histories
 from transrec.data.histories import Histories
 from transrec.data.splits import Split
-from transrec.evaluation.baselines.matrices import as_scores, occurrences, training_histories
+from transrec.evaluation.baselines.matrices import as_scores
 
 ITEMS_AT_ONCE = 2048
 """Rows of the similarity matrix that are made at a time, before each is cut to its neighbours."""

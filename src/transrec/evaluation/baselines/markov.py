@@ -9,9 +9,10 @@ import numpy as np
 import scipy.sparse as sp
 from torch import Tensor
 
+from transrec.data.cooccurrence import count_followers, last_items, training_histories
 from transrec.data.histories import Histories
 from transrec.data.splits import Split
-from transrec.evaluation.baselines.matrices import as_scores, occurrences, training_histories
+from transrec.evaluation.baselines.matrices import as_scores
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,32 +61,10 @@ class Markov:
 
     def sparse_scores(self, histories: Histories) -> sp.csr_array:
         """The votes, (B, V)."""
-        recent = histories.last(self.voters)
-        distances = recent.offsets[1:][recent.owners] - np.arange(len(recent.rows))
-        voters = occurrences(recent, len(self.counts_V), weights=distances.astype(np.float64) ** -self.fade)
-        votes = voters @ self.follows
+        votes = last_items(histories, len(self.counts_V), self.voters, self.fade) @ self.follows
         scale_V = np.maximum(self.counts_V, 1).astype(np.float64) ** -self.power
         votes.data = votes.data * scale_V[votes.indices].astype(np.float32)
         return votes
 
     def scores(self, histories: Histories) -> Tensor:
         return as_scores(self.sparse_scores(histories), self.counts_V)
-
-
-def count_followers(histories: Histories, num_items: int, *, window: int, fade: float) -> sp.csr_array:
-    """How often each item (column) came at most ``window`` events after each (row) in one history, (V, V) float32.
-
-    Args:
-        histories: to count in.
-        num_items: V.
-        window: the largest distance.
-        fade: what follows at distance d counts d to the power of minus this.
-    """
-    owners = histories.owners
-    total = sp.csr_array((num_items, num_items), dtype=np.float32)
-    for distance in range(1, window + 1):
-        together = owners[:-distance] == owners[distance:]
-        pairs = (histories.rows[:-distance][together], histories.rows[distance:][together])
-        weights = np.full(len(pairs[0]), distance**-fade, dtype=np.float32)
-        total = total + sp.coo_array((weights, pairs), shape=total.shape).tocsr()
-    return total

@@ -1,4 +1,4 @@
-"""Users' events as sparse matrices, and exact ranks from sparse scores.
+"""Sparse scores: as the block that a ranker returns, and exact ranks from them.
 
 Axes: B histories, V items in the catalog.
 """
@@ -11,35 +11,19 @@ import torch
 from torch import Tensor
 
 from transrec.data.histories import Histories
-from transrec.data.splits import Split
 
 TIEBREAK = 1e-6
 """How much the largest tie-break adds to a score: below the distance of two different scores, above float64 rounding."""
 
 
-def training_histories(split: Split) -> Histories:
-    """What each user may be trained on, all users of the interactions in order."""
-    lengths = split.train_ends - split.interactions.offsets[:-1]
-    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
-    np.cumsum(lengths, out=offsets[1:])
-    return Histories(split.train_rows(), offsets)
-
-
-def occurrences(histories: Histories, num_items: int, *, weights: np.ndarray | None = None) -> sp.csr_array:
-    """Which items are in each history, float32 of shape (B, V).
+def tiebreak(counts_V: np.ndarray) -> np.ndarray:
+    """What to add to scores so that of equal ones the more popular wins; float64 of shape (V,), at most ``TIEBREAK``.
 
     Args:
-        histories: of B users.
-        num_items: V.
-        weights: what each event counts, added up where an item repeats; when None every item of a history counts 1.
+        counts_V: whole numbers, at least 0, for example training events.
     """
-    values = np.ones(len(histories.rows)) if weights is None else weights
-    coordinates = (histories.owners, histories.rows)
-    # coordinates that repeat are added up
-    matrix = sp.coo_array((values.astype(np.float32), coordinates), shape=(len(histories), num_items)).tocsr()
-    if weights is None:
-        matrix.data[:] = 1.0
-    return matrix
+    added_V: np.ndarray = counts_V * (TIEBREAK / max(counts_V.max(initial=0), 1))
+    return added_V
 
 
 def as_scores(sparse: sp.csr_array, tiebreak_V: np.ndarray) -> Tensor:
@@ -51,7 +35,7 @@ def as_scores(sparse: sp.csr_array, tiebreak_V: np.ndarray) -> Tensor:
     """
     # float64, because in float32 the tie-break would be rounded away beside a large score
     dense_BV = sparse.astype(np.float64).toarray()
-    dense_BV += tiebreak_V * (TIEBREAK / max(tiebreak_V.max(initial=0), 1))
+    dense_BV += tiebreak(tiebreak_V)
     return torch.from_numpy(dense_BV)
 
 

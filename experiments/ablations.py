@@ -1,0 +1,121 @@
+"""What each choice of the default recipe is worth, on real platforms, over several seeds; docs/results.md has the table.
+
+Every row changes one thing of ``experiments/real.yaml``. Models are measured on the validation targets, because the choices
+were made by them; the test targets stay sealed. Differences are paired by user, on means over the seeds.
+
+::
+
+    PYTHONPATH=. python experiments/ablations.py --out OUT --minilm FOLDER --squeezenet FILE --sets office films
+
+``OUT/data`` holds the datasets that ``experiments/real.py`` ingests. It can be interrupted: what is done is not done again.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from transrec import Dataset, TrainSettings, train
+from transrec.data.splits import split_of
+from transrec.evaluation.intervals import paired_difference
+from transrec.evaluation.metrics import ndcg
+from transrec.evaluation.ranks import ModelRanker, RankedTargets, rank_targets
+from transrec.settings import read_yaml
+
+HERE = Path(__file__).parent
+DEFAULT = "the recipe"
+
+CHOICES: dict[str, dict[str, object]] = {
+    DEFAULT: {},
+    "without counts": {"model.prior": "none"},
+    "projections not born similar": {"model.items.start": "random"},
+    "users not born similar": {"model.users.start": "fresh"},
+    "neither born similar": {"model.items.start": "random", "model.users.start": "fresh"},
+    "without counts, neither born similar": {
+        "model.prior": "none",
+        "model.items.start": "random",
+        "model.users.start": "fresh",
+    },
+    "bidirectional": {"model.users.attention": "bidirectional"},
+    "inner product": {"model.scorer": "dot"},
+    "width 128": {"model.items.width": 128},
+    "width 384": {"model.items.width": 384},
+    "one layer": {"model.users.layers": 1},
+    "dropout 0.4": {"model.users.dropout": 0.4},
+    "with ids besides": {"model.items.modalities": ["text", "identity"], "model.items.modality_dropout": 0.2},
+    "512 negatives": {"objective.softmax.shared_negatives": 512},
+}
+"""One row each: what is changed, by dotted name."""
+
+
+def main() -> None:
+    """Make what is not there yet, and print the table."""
+    options = _options()
+    rows = ["| set | choice | NDCG@10 | against the recipe | seeds |", "|---|---|---|---|---|"]
+    for name in options.sets:
+        dataset = Dataset.open(options.out / "data" / name)
+        found = {choice: _over_seeds(choice, dataset, options) for choice in options.choices or CHOICES}
+        for choice, (ranks, values) in found.items():
+            _, users = np.unique(ranks.users.to_numpy(), return_inverse=True)
+            told = ""
+            if choice != DEFAULT and DEFAULT in found:
+                gain = paired_difference(values, found[DEFAULT][1], users, np.random.default_rng(0)).gain
+                told = f"{gain.value:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}]"
+            rows.append(f"| {name} | {choice} | {values.mean():.4f} | {told} | {len(options.seeds)} |")
+    print("\n".join(rows))
+
+
+def _over_seeds(choice: str, dataset: Dataset, options: argparse.Namespace) -> tuple[RankedTargets, np.ndarray]:
+    """The validation targets, and NDCG@10 of each as a mean over seeds."""
+    ranked = [_ranked(choice, seed, dataset, options) for seed in options.seeds]
+    return ranked[0], np.mean([ndcg(one.ranks, 10) for one in ranked], axis=0)
+
+
+def _ranked(choice: str, seed: int, dataset: Dataset, options: argparse.Namespace) -> RankedTargets:
+    path = options.out / "ablations" / dataset.name / f"{choice.replace(' ', '-').replace(',', '')}-{seed}.parquet"
+    if not path.exists():
+        settings = _settings(choice, seed, dataset, options)
+        print(f"{dataset.name}: {choice}, seed {seed}", flush=True)
+        model, _ = train([dataset], settings, console=Console(quiet=True))
+        split = split_of(dataset.interactions, settings.split)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rank_targets(ModelRanker.of(model, dataset, split), split, split.validation).save(path)
+    return RankedTargets.open(path)
+
+
+def _settings(choice: str, seed: int, dataset: Dataset, options: argparse.Namespace) -> TrainSettings:
+    document = read_yaml(HERE / "real.yaml")
+    pictures = "image" in dataset.catalog.modalities
+    changes = {
+        "model.items.text.backbone": str(options.minilm),
+        "model.items.custom_options": {"image": {"weights": str(options.squeezenet)}},
+        "model.items.modalities": ["text", "image"] if pictures else ["text"],
+        "training.seed": seed,
+        "training.tensorboard": False,
+        **CHOICES[choice],
+    }
+    for name, value in changes.items():
+        section = document
+        *path, last = name.split(".")
+        for part in path:
+            section = section.setdefault(part, {})
+        section[last] = value
+    return TrainSettings.from_mapping(document)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="where datasets are and results go")
+    parser.add_argument("--minilm", type=Path, required=True, help="the folder of all-MiniLM-L6-v2")
+    parser.add_argument("--squeezenet", type=Path, required=True, help="SqueezeNet 1.1 weights as safetensors")
+    parser.add_argument("--sets", nargs="+", default=["office", "films"], help="datasets below OUT/data")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--choices", nargs="*", default=[], choices=list(CHOICES), metavar="CHOICE", help="all by default")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

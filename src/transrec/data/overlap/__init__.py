@@ -1,0 +1,1 @@
+"""Overlap: what two platforms share that ought to share nothing: users, items, texts, pictures."""

@@ -1,0 +1,63 @@
+"""CountPrior: how much a platform's counts are worth beside what items are.
+
+Axes: Q queries, C candidates.
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from transrec.data.counts import KINDS, Evidence
+
+STARTING_SHARPNESS = 3.0
+
+
+@final
+class CountPrior(nn.Module):
+    """Adds to the score of content what counts say, with a few learned numbers that mean the same on every platform.
+
+    For a history h and a candidate j that n_j training events touch::
+
+        s(h, j) = s_content(h, j) + a log(1 + n_j) + b [n_j = 0] + sum_k g_k log(1 + exp(c_k) m_k(h, j))
+
+    where m_k(h, j) is the share that j has in what followed the last items of h, or in what else their users have
+    (:class:`~transrec.data.counts.Counts`). Under a softmax this multiplies the probability that content gives by powers of
+    counts, as a Markov chain, popularity and a neighbourhood method would give it: what they know and content does not. The
+    weights start at zero, so an untrained model ranks by content alone; b weighs items that nobody has touched yet, as
+    learned from those that only the user at hand has (their events are taken off while training, as in the estimate of
+    Good and Turing).
+
+    Nothing in it belongs to an item or a user, so it moves to another platform as it is, and to its counts.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.popularity = nn.Parameter(torch.zeros(()))
+        self.unseen = nn.Parameter(torch.zeros(()))
+        self.weights = nn.ParameterDict({kind: torch.zeros(()) for kind in KINDS})
+        self.sharpness = nn.ParameterDict({kind: torch.tensor(STARTING_SHARPNESS) for kind in KINDS})
+
+    def forward(self, scores_QC: Tensor, evidence: Evidence, popularity: float = 1.0) -> Tensor:
+        """Scores with what counts say added, (Q, C).
+
+        Args:
+            scores_QC: what content says.
+            evidence: of the same queries and candidates.
+            popularity: how much of what popularity is worth counts: 1 as learned, which ranks best on the whole; with less,
+                rare and new items come up; 0 for none.
+        """
+        base_C = popularity * self._base(evidence.popularity_C)
+        total_QC = scores_QC + base_C
+        for kind, shares_QC in evidence.shares.items():
+            total_QC = total_QC + self.weights[kind] * torch.log1p(self.sharpness[kind].exp() * shares_QC)
+        if evidence.targets_Q is None or evidence.target_popularity_Q is None:
+            return total_QC
+        own_Q = popularity * self._base(evidence.target_popularity_Q) - base_C[evidence.targets_Q]
+        queries_Q = torch.arange(len(own_Q), device=own_Q.device)
+        return total_QC.index_put((queries_Q, evidence.targets_Q), own_Q, accumulate=True)
+
+    def _base(self, popularity: Tensor) -> Tensor:
+        return self.popularity * torch.log1p(popularity) + self.unseen * (popularity == 0)

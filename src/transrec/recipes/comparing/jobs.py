@@ -1,0 +1,175 @@
+"""Jobs: one for each row, seed and share of the users; everything that decides its outcome, and the name of its folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from transrec._version import __version__
+from transrec.data.splits import SplitSettings, sample_size
+from transrec.items.tower import ItemSettings
+from transrec.model import ModelSettings
+from transrec.recipes.comparing.bench import Bench
+from transrec.recipes.comparing.settings import CompareSettings
+from transrec.recipes.comparing.variants import FromScratch, Row, SimpleMethod, Transferred, ZeroShot
+from transrec.recipes.fitting import FitSettings, TrainSettings, TransferSettings
+from transrec.recipes.stages import StageSettings
+from transrec.training.settings import TrainingSettings
+
+FORMAT = 2
+"""Raised when what a job does or keeps changes, so that kept ones are made anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One model to be made and ranked.
+
+    Attributes:
+        row: which row it belongs to.
+        fraction: share of the target's users that train and validate.
+        seed: of fresh weights, order and dropout, and of the sample of the users.
+        rate: what the learning rates are multiplied by.
+    """
+
+    row: Row
+    fraction: float = 1.0
+    seed: int = 0
+    rate: float = 1.0
+
+    def __str__(self) -> str:
+        told = [self.row.label]
+        told += [f"{self.fraction:.3g} of the users"] if self.fraction < 1 else []
+        told += [f"seed {self.seed}"] if self.fraction < 1 or not isinstance(self.row.made, ZeroShot) else []
+        told += [f"rates x {self.rate:g}"] if self.rate != 1 else []
+        return ", ".join(told)
+
+
+def jobs_of(rows: Sequence[Row], settings: CompareSettings, bench: Bench) -> list[Job]:
+    """All jobs, the cheap ones first, so that what cannot be done is found out early.
+
+    What has nothing random in it is done once: simple methods on all users, and the run as it is, which takes nothing of the
+    target but, where it has a prior, counts of the users' training events.
+    """
+    quick: list[Job] = []
+    long: list[Job] = []
+    for fraction in distinct_fractions(settings.fractions, bench):
+        for row in rows:
+            match row.made:
+                case ZeroShot() if bench.model.prior is None or fraction == 1:
+                    quick += [Job(row)] if Job(row) not in quick else []
+                case SimpleMethod() | ZeroShot():
+                    seeds = settings.seeds if fraction < 1 else settings.seeds[:1]
+                    quick += [Job(row, fraction, seed) for seed in seeds]
+                case FromScratch() | Transferred():
+                    long += [Job(row, fraction, seed, rate) for rate in settings.rates for seed in settings.seeds]
+    return quick + sorted(long, key=lambda job: job.fraction)
+
+
+def users_of(fraction: float, bench: Bench) -> int:
+    """How many of the target's users train and validate at this share."""
+    training = int((bench.whole.train_ends > bench.whole.interactions.offsets[:-1]).sum())
+    return sample_size(training, fraction)
+
+
+def distinct_fractions(fractions: Sequence[float], bench: Bench) -> list[float]:
+    """The shares that are different numbers of users, increasing; one that comes to all users is 1."""
+    everyone = users_of(1.0, bench)
+    largest_first = {users_of(fraction, bench): fraction for fraction in sorted(fractions, reverse=True)}
+    return sorted(1.0 if users == everyone else fraction for users, fraction in largest_first.items())
+
+
+def settings_of(job: Job, settings: CompareSettings, bench: Bench) -> FitSettings | None:
+    """How the job's model is trained; None for a row that is not."""
+    stretch = 1.0
+    if settings.budget == "steps":
+        stretch = users_of(1.0, bench) / users_of(job.fraction, bench)
+    shared: dict[str, Any] = {
+        "objective": bench.objective,
+        "training": _training(bench.training, job, stretch),
+        "split": split_settings(job, bench),
+        "stages": tuple(_stage(stage, job, stretch) for stage in bench.stages),
+    }
+    match job.row.made:
+        case FromScratch(content=content, identity=identity, tune=tune, counts=counts):
+            names = (*(bench.content if content else ()), *(("identity",) if identity else ()))
+            model = _reading(bench.model.settings, names)
+            if not counts:
+                model = model.updated({"prior": "none"})
+            return TrainSettings(**shared, tune=str(tune), model=model)
+        case Transferred(tune=tune):
+            return TransferSettings(**shared, tune=str(tune), rules=settings.rules)
+    return None
+
+
+def split_settings(job: Job, bench: Bench) -> SplitSettings:
+    """The target's split at the job's share of the users."""
+    if job.fraction == 1:
+        return bench.split
+    return bench.split.updated({"users": job.fraction, "users_seed": job.seed})
+
+
+def key_of(job: Job, settings: CompareSettings, bench: Bench) -> dict[str, Any]:
+    """Everything that decides the outcome of a job, as values that JSON can hold."""
+    fitted = settings_of(job, settings, bench)
+    key: dict[str, Any] = {
+        "format": FORMAT,
+        "version": __version__,
+        "dataset": bench.dataset.fingerprint,
+        "row": job.row.name,
+        "split": split_settings(job, bench).model_dump(mode="json"),
+        "fit": fitted.model_dump(mode="json") if fitted else None,
+    }
+    if not isinstance(job.row.made, SimpleMethod):
+        key["popularity"] = settings.evaluation.popularity
+    match job.row.made:
+        case SimpleMethod(which=which):
+            key |= {"baseline": which, "seed": job.seed}
+            key |= {"run": bench.run_digest} if which == "similarity" else {}
+        case FromScratch(content=True):
+            key["backbones"] = bench.backbones_digest
+        case ZeroShot() | Transferred():
+            key["run"] = bench.run_digest
+    return key
+
+
+def folder_name(job: Job, key: dict[str, Any]) -> str:
+    """A name that people can read, with a digest of the job's key."""
+    digest = hashlib.blake2b(json.dumps(key, sort_keys=True).encode(), digest_size=8).hexdigest()
+    rate = f"-rate{job.rate:g}" if job.rate != 1 else ""
+    return f"{job.row.name}-users{job.fraction:g}-seed{job.seed}{rate}-{digest}"
+
+
+def _training(training: TrainingSettings, job: Job, stretch: float) -> TrainingSettings:
+    return training.updated(
+        {
+            "seed": job.seed,
+            "learning_rate": training.learning_rate * job.rate,
+            "encoder_learning_rate": training.encoder_learning_rate * job.rate,
+            "epochs": math.ceil(training.epochs * stretch),
+            "validate_every": max(1, int(np.rint(training.validate_every * stretch))),
+        }
+    )
+
+
+def _stage(stage: StageSettings, job: Job, stretch: float) -> StageSettings:
+    """The stage with what it says of rates and lengths changed as the whole training's are."""
+    own = dict(stage.training)
+    for name in ("learning_rate", "encoder_learning_rate"):
+        if name in own:
+            own[name] = float(own[name] or 0) * job.rate
+    for name in ("epochs", "validate_every"):
+        if name in own:
+            own[name] = math.ceil(float(own[name] or 1) * stretch)
+    return stage.model_copy(update={"training": own})
+
+
+def _reading(model: ModelSettings, names: tuple[str, ...]) -> ModelSettings:
+    """The run's model, reading these modalities."""
+    items: ItemSettings = model.items.model_copy(update={"modalities": names})
+    return model.model_copy(update={"items": items})

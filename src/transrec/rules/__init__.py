@@ -1,0 +1,43 @@
+"""Rules that say, for every parameter, where it comes from and whether it learns.
+
+Pre-training and transfer are the same training; what differs is written here, as two lists of rules over parameter names.
+"""
+
+from __future__ import annotations
+
+from transrec.rules.depth import blocks_above, learning_depths
+from transrec.rules.fate import Fate, FateSummary, anchored, fates, summarised, untaught
+from transrec.rules.mergeable import merge, merged_copy, merged_into
+from transrec.rules.sources import (
+    DEFAULT_RULES,
+    Source,
+    SourceRule,
+    copy_parameters,
+    initial_sources,
+    is_published,
+    usual_rules,
+)
+from transrec.rules.tuning import Tuning, apply_tuning
+
+__all__ = [
+    "DEFAULT_RULES",
+    "Fate",
+    "FateSummary",
+    "Source",
+    "SourceRule",
+    "Tuning",
+    "anchored",
+    "apply_tuning",
+    "blocks_above",
+    "copy_parameters",
+    "fates",
+    "initial_sources",
+    "is_published",
+    "learning_depths",
+    "merge",
+    "merged_copy",
+    "merged_into",
+    "summarised",
+    "untaught",
+    "usual_rules",
+]

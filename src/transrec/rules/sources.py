@@ -1,0 +1,128 @@
+"""Rules of origin: for every parameter, whether it is copied from a source run or starts fresh."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from transrec.errors import ModelError, SettingsError
+from transrec.items.encoder import ModalityEncoder
+from transrec.model import TransRec
+
+Source = Literal["copy", "fresh", "drop"]
+
+DEFAULT_RULES = ("items.encoders.identity.*=fresh", "items.projections.*.means=fresh")
+"""An identity table means nothing on another platform, and items are centred on their own; everything else is copied."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRule:
+    """Where the parameters that match come from.
+
+    Attributes:
+        pattern: over parameter names, with ``*`` for anything.
+        source: ``"copy"`` from the source run, or ``"fresh"``: as a new model has it.
+    """
+
+    pattern: str
+    source: Source
+
+    @classmethod
+    def parse(cls, text: str) -> SourceRule:
+        """A rule from ``"pattern=source"``, for example ``"users.*=fresh"``.
+
+        Raises:
+            SettingsError: it is not of that form.
+        """
+        pattern, equals, source = text.partition("=")
+        if not equals or source not in ("copy", "fresh"):
+            raise SettingsError(
+                f"{text!r} is not a rule",
+                where="rules",
+                remedy="write PATTERN=copy or PATTERN=fresh, for example 'users.*=fresh'",
+            )
+        return cls(pattern, source)  # type: ignore[arg-type]
+
+
+def usual_rules(model: TransRec) -> list[SourceRule]:
+    """Those of :data:`DEFAULT_RULES` that concern something in this model."""
+    names = list(model.state_dict())
+    rules = [SourceRule.parse(text) for text in DEFAULT_RULES]
+    return [rule for rule in rules if any(fnmatch.fnmatchcase(name, rule.pattern) for name in names)]
+
+
+def copy_parameters(target: TransRec, source: Mapping[str, Tensor], rules: Sequence[SourceRule] = ()) -> dict[str, Source]:
+    """Copy parameters and buffers from a source run into a model, by rules.
+
+    The first rule that matches a name decides; what none matches is copied. Nothing is left out silently: a name that is to
+    be copied must be in the source with the same shape.
+
+    Args:
+        target: the model for the target platform; what is fresh keeps the values that it has.
+        source: the source run's tensors by name.
+        rules: see :class:`SourceRule`.
+
+    Returns:
+        what became of every name of target and source.
+
+    Raises:
+        ModelError: a name is not in the source or has another shape there; or a backbone is to start fresh, which a run
+            cannot do: it holds the backbone as it has become.
+        SettingsError: a rule matches nothing.
+    """
+    own = target.state_dict()
+    for rule in rules:
+        if not any(fnmatch.fnmatchcase(name, rule.pattern) for name in [*own, *source]):
+            raise SettingsError(
+                f"the rule {rule.pattern}={rule.source} matches no parameter",
+                where="rules",
+                remedy=f"names look like {', '.join(list(own)[:3])}",
+            )
+    fates: dict[str, Source] = {}
+    for name in own:
+        fates[name] = next((r.source for r in rules if fnmatch.fnmatchcase(name, r.pattern)), "copy")
+    published = {name for name, origin in initial_sources(target).items() if origin == "backbone"}
+    renewed = [name for name, fate in fates.items() if fate == "fresh" and name in published]
+    if renewed:
+        raise ModelError(
+            f"{len(renewed)} parameters that are to start fresh came with a backbone, for example {renewed[0]}; a run does "
+            "not hold the backbone as it was published",
+            remedy="train from scratch instead, or let other parts start fresh",
+        )
+    wrong = [n for n, fate in fates.items() if fate == "copy" and (n not in source or source[n].shape != own[n].shape)]
+    if wrong:
+        there = f"shape {tuple(source[wrong[0]].shape)}" if wrong[0] in source else "nothing of that name"
+        raise ModelError(
+            f"{len(wrong)} parameters cannot be copied, for example {wrong[0]}: the model has shape "
+            f"{tuple(own[wrong[0]].shape)}, the source run has {there}",
+            remedy=f"let it start fresh: --rules '{wrong[0]}=fresh'",
+        )
+    with torch.no_grad():
+        for name, fate in fates.items():
+            if fate == "copy":
+                own[name].copy_(source[name])
+    fates.update({name: "drop" for name in source if name not in own})
+    return fates
+
+
+def initial_sources(model: TransRec) -> dict[str, str]:
+    """Where the parameters of a newly built model come from, by name: ``"backbone"`` or ``"fresh"``."""
+    sources = dict.fromkeys((name for name, _ in model.named_parameters()), "fresh")
+    for name, encoder in model.items.encoders.items():
+        assert isinstance(encoder, ModalityEncoder)
+        for own_name, _ in encoder.named_parameters():
+            if is_published(encoder, name, own_name):
+                sources[f"items.encoders.{name}.{own_name}"] = "backbone"
+    return sources
+
+
+def is_published(encoder: ModalityEncoder, name: str, parameter: str) -> bool:
+    """Whether a parameter of the encoder called ``name`` came with a backbone, and did not start fresh."""
+    if name == "identity":
+        return False
+    return parameter.startswith("backbone.") or not hasattr(encoder, "backbone")

@@ -1,0 +1,245 @@
+"""Ranks made up by hand, so that what has to be found is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from comparing_ground import Ground, asked, make_ground
+
+from transrec.data.overlap.overlap import Overlap, Shared
+from transrec.errors import EvaluationError
+from transrec.evaluation.ranks import RankedTargets
+from transrec.recipes.comparing.bench import Bench
+from transrec.recipes.comparing.cost import Cost
+from transrec.recipes.comparing.findings import Findings, found_by
+from transrec.recipes.comparing.jobs import Job
+from transrec.recipes.comparing.overlaps import Checked
+from transrec.recipes.comparing.results import rows_of
+from transrec.recipes.comparing.rows import possible_rows
+from transrec.recipes.comparing.settings import CompareSettings
+from transrec.recipes.comparing.variants import SimpleMethod, ZeroShot
+from transrec.recipes.comparing.work import Finished
+
+TARGETS = 80
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    ground: Ground = make_ground(tmp_path_factory.mktemp("ground"))
+    return ground.bench()
+
+
+class Made:
+    """Finished jobs with hits at rank 1 for so many of the users, the first ones or, with a seed, any of them."""
+
+    def __init__(self, bench: Bench, **given: Any) -> None:
+        self.bench = bench
+        self.settings: CompareSettings = asked(metric="HR@10", **given)
+        self.rows = {row.name: row for row in possible_rows(self.settings, bench)[0]}
+
+    def job(
+        self,
+        row: str,
+        hits: int | Sequence[int],
+        *,
+        fraction: float = 1.0,
+        seed: int = 0,
+        rate: float = 1.0,
+        valid: float = 0.5,
+    ) -> Finished:
+        made = self.rows[row].made
+        ranks = np.full(TARGETS, 40.0)
+        ranks[np.arange(hits) if isinstance(hits, int) else np.asarray(hits)] = 1.0
+        split = self.bench.whole
+        ranked = RankedTargets(
+            users=split.interactions.users.gather(split.test.users),
+            rows=split.interactions.rows[split.test.positions],
+            ranks=ranks,
+            history_lengths=split.test.positions - split.interactions.offsets[split.test.users],
+            num_items=50,
+        )
+        return Finished(
+            job=Job(self.rows[row], fraction, seed, rate),
+            folder=Path(row),
+            ranked=ranked,
+            validation=None if isinstance(made, ZeroShot) else valid,
+            cost=None if isinstance(made, ZeroShot) else Cost(2.0, 1 << 30, "made up"),
+            method="EASE" if row == "ease" else "item-kNN" if isinstance(made, SimpleMethod) else "",
+        )
+
+    def found(self, finished: Sequence[Finished], checks: Sequence[Checked] = ()) -> Findings:
+        return found_by(finished, list(self.rows.values()), checks, self.settings, self.bench)
+
+
+def known(bench: Bench, *, rows: Sequence[int] = (), users: Sequence[int] = (), evidence: bool = True) -> Checked:
+    def shared(kind: str, members: Sequence[int]) -> Shared:
+        return Shared(kind, np.asarray(members, dtype=np.int64), (), 50, 50, evidence)
+
+    source = bench.record.data[0]
+    return Checked(source, Overlap(source.name, shared("user ids", users), (shared("item ids", rows),)))
+
+
+def test_seeds_are_averaged_for_each_user_and_their_spread_is_told(bench: Bench) -> None:
+    made = Made(bench, rows="scratch,transferred")
+    found = made.found(
+        [*(made.job("scratch", hits, seed=s) for s, hits in enumerate((20, 24))), made.job("transferred", 20)]
+    )
+    scratch = found.table[0]
+    assert scratch.by_seed["HR@10"] == (0.25, 0.3) and scratch.metrics["HR@10"].value == pytest.approx(0.275)
+    assert scratch.spread("HR@10") == pytest.approx(np.std([0.25, 0.3], ddof=1))
+    assert found.table[1].spread("HR@10") is None
+    assert sorted(set(scratch.measured.mean_E)) == [0.0, 0.5, 1.0]
+    assert scratch.seconds == 4.0 and scratch.memory == 1 << 30
+
+
+def test_a_clear_gain_helps_and_a_clear_loss_is_negative_transfer(bench: Bench) -> None:
+    made = Made(bench, rows="scratch,transferred")
+    for ours, theirs, answer in (
+        (40, 20, "helps"),
+        (20, 40, "harms"),
+        (21, 20, "higher"),
+        (20, 21, "lower"),
+        (20, 20, "equal"),
+    ):
+        found = made.found([made.job("scratch", theirs), made.job("transferred", ours)])
+        assert found.verdict.answer == answer
+        assert found.transfers[0].points.value == pytest.approx((ours - theirs) / TARGETS)
+
+
+def test_every_row_is_held_against_the_best_of_the_others(bench: Bench) -> None:
+    made = Made(bench, rows="ease,scratch,transferred")
+    found = made.found([made.job("ease", 60), made.job("scratch", 30), made.job("transferred", 10)])
+    assert [own.first for own in found.rivals] == ["from scratch", "transferred"]
+    assert {own.second for own in found.rivals} == {"EASE"} and {own.tests for own in found.rivals} == {2}
+    best, other = found.against_the_best("EASE"), found.against_the_best("transferred")
+    assert (best.second, other.second) == ("from scratch", "EASE")
+    assert best.points.value == pytest.approx(30 / TARGETS) and other.points.value == pytest.approx(-50 / TARGETS)
+    assert found.verdict.winner == "EASE"
+
+
+def test_rows_are_shown_in_the_order_asked_for(bench: Bench) -> None:
+    made = Made(bench, rows="transferred,zero-shot,ease,scratch")
+    names = ("scratch", "ease", "zero-shot", "transferred")
+    assert [row.row.name for row in made.found([made.job(name, 9) for name in names]).table] == list(made.rows)
+
+
+def test_the_rate_is_chosen_on_validation_not_on_the_test(bench: Bench) -> None:
+    made = Made(bench, rows="scratch,transferred", rates="1,0.1")
+    jobs = [
+        made.job("scratch", 20),
+        *(made.job("transferred", 60, rate=1.0, seed=s, valid=0.1 + 0.4 * s) for s in (0, 1)),
+        *(made.job("transferred", 30, rate=0.1, seed=s, valid=0.35) for s in (0, 1)),
+    ]
+    moved = made.found(jobs).table[1]
+    assert {own.job.rate for own in moved.finished} == {0.1} and moved.metrics["HR@10"].value == 30 / TARGETS
+    assert moved.seconds == 8.0, "what was tried has been paid for"
+
+
+def test_the_verdict_is_about_the_tuning_rule_that_validated_best(bench: Bench) -> None:
+    made = Made(bench, rows="scratch,transferred", tune="full,frozen")
+    found = made.found(
+        [
+            made.job("scratch", 20),
+            made.job("transferred-full", 60, valid=0.3),
+            made.job("transferred-frozen", 20, valid=0.4),
+        ]
+    )
+    assert found.verdict.answer == "equal" and "transferred (frozen)" in found.verdict.sentence
+    assert [own.tests for own in found.transfers] == [2, 2], "both were tested"
+
+
+def test_the_curve_and_the_table(bench: Bench) -> None:
+    made = Made(bench, rows="ease,scratch,zero-shot,transferred", fractions="0.1,1")
+    jobs = [made.job(name, 20) for name in made.rows]
+    jobs += [
+        made.job("ease", 3, fraction=0.1),
+        made.job("scratch", 5, fraction=0.1),
+        made.job("transferred", 40, fraction=0.1),
+    ]
+    found = made.found(jobs)
+    assert [row.row.name for row in found.table] == list(made.rows) and {row.fraction for row in found.table} == {1.0}
+    assert sorted(row.users for row in found.curve) == [0, 50, 50, 50, 80, 80, 80]
+    [(users, few)] = found.fewer
+    assert users == 50 and few.points.value == pytest.approx(35 / TARGETS)
+    assert found.verdict.answer == "equal" and "pre-training helps with 50 users" in found.verdict.sentence
+    assert made.found(jobs[:4]).curve == ()
+
+
+def test_a_table_of_a_part_of_the_users_alone(bench: Bench) -> None:
+    made = Made(bench, rows="scratch,zero-shot,transferred", fractions="0.1")
+    jobs = [made.job("zero-shot", 5), *(made.job(name, 20, fraction=0.1) for name in ("scratch", "transferred"))]
+    found = made.found(jobs)
+    assert [row.users for row in found.table] == [50, 0, 50] and found.curve == ()
+    assert found.verdict.answer == "equal"
+
+
+def test_without_both_rows_the_question_is_not_asked(bench: Bench) -> None:
+    made = Made(bench, rows="ease,transferred")
+    found = made.found([made.job("ease", 20), made.job("transferred", 40)])
+    assert found.verdict.answer == "not asked" and found.transfers == ()
+
+
+def test_overlap_is_minded_or_removed(bench: Bench) -> None:
+    split = bench.whole
+    rows = split.interactions.rows[split.test.positions]
+    item = int(rows[0])
+    checks = [known(bench, rows=[item], users=[7])]
+    expected = (rows == item) | (split.test.users == 7)
+    made = Made(bench, rows="scratch,transferred")
+    jobs = [made.job("scratch", 20), made.job("transferred", 20)]
+    minded = made.found(jobs, checks)
+    assert (minded.targets, minded.known) == (80, expected.sum())
+    assert f"mind the overlap: {expected.sum()} of 80 test targets" in minded.verdict.sentence
+    removing = Made(bench, rows="scratch,transferred", remove_overlap=True)
+    removed = removing.found(jobs, checks)
+    assert removed.targets == 80 - expected.sum() and "mind the overlap" not in removed.verdict.sentence
+    hits = np.zeros(80)
+    hits[:20] = 1
+    assert removed.table[0].metrics["HR@10"].value == pytest.approx(hits[~expected].mean())
+
+
+def test_what_proves_nothing_removes_nothing(bench: Bench) -> None:
+    made = Made(bench, rows="scratch", remove_overlap=True)
+    assert made.found([made.job("scratch", 20)], [known(bench, rows=range(50), users=range(80), evidence=False)]).known == 0
+
+
+def test_an_overlap_of_everything_is_an_error(bench: Bench) -> None:
+    made = Made(bench, rows="scratch", remove_overlap=True)
+    with pytest.raises(EvaluationError, match="all 80 test targets"):
+        made.found([made.job("scratch", 20)], [known(bench, users=range(80))])
+
+
+def test_few_targets_are_minded(bench: Bench) -> None:
+    made = Made(bench, rows="scratch,transferred")
+    assert "only 80 test targets" in made.found([made.job("scratch", 9), made.job("transferred", 9)]).verdict.sentence
+
+
+def test_slices_count_the_training_of_all_users(bench: Bench) -> None:
+    made = Made(bench, rows="scratch")
+    [row] = made.found([made.job("scratch", 20)]).table
+    groups = {part.group for part in row.slices}
+    assert {"content", "training events", "history length"} == groups
+    assert sum(part.targets for part in row.slices if part.group == "history length") == 80
+    counts = bench.whole.train_counts(50)[bench.whole.interactions.rows[bench.whole.test.positions]]
+    tail = row.slice("0-4 (tail)")
+    assert (tail.targets if tail else 0) == (counts <= 4).sum() and row.slice("nothing of the kind") is None
+
+
+def test_two_simple_methods_that_are_the_same_have_two_labels(bench: Bench) -> None:
+    made = Made(bench, rows="ease,knn")
+    ease = replace(made.job("ease", 9), method="item-kNN")
+    found = rows_of([ease, made.job("knn", 9)], np.ones(80, dtype=bool), made.settings, bench)
+    assert [row.label for row in found] == ["item-kNN (ease)", "item-kNN (knn)"]
+
+
+def test_jobs_that_ranked_other_targets_are_an_error(bench: Bench) -> None:
+    made = Made(bench, rows="scratch,transferred")
+    other = made.job("transferred", 20)
+    other = replace(other, ranked=replace(other.ranked, rows=other.ranked.rows[::-1].copy()))
+    with pytest.raises(EvaluationError, match="have ranked different targets"):
+        made.found([made.job("scratch", 20), other])

@@ -1,0 +1,253 @@
+"""The whole comparison, on platforms small enough for a second or two."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from comparing_ground import Ground, asked, make_ground, text_run, trained
+from PIL import Image
+from rich.console import Console
+
+from transrec.data.catalog import Catalog
+from transrec.data.dataset import Dataset
+from transrec.errors import EvaluationError, ModelError, RunError
+from transrec.evaluation.metrics import ndcg
+from transrec.evaluation.ranks import ModelRanker, RankedTargets, rank_targets
+from transrec.model import TransRec
+from transrec.recipes.compare import compare
+from transrec.recipes.comparing import work
+from transrec.recipes.comparing.report import Comparison
+
+ROWS = ["popularity", "markov", "ease", "similarity", "identity", "scratch", "zero-shot", "transferred"]
+
+
+class Told(Console):
+    """A console that remembers, as wide as an old terminal."""
+
+    def __init__(self) -> None:
+        super().__init__(file=io.StringIO(), width=80, highlight=False)
+
+    @property
+    def text(self) -> str:
+        assert isinstance(self.file, io.StringIO)
+        return self.file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
+    return make_ground(tmp_path_factory.mktemp("ground"))
+
+
+@pytest.fixture(scope="module")
+def finished(ground: Ground) -> SimpleNamespace:
+    console = Told()
+    found = compare(ground.run, ground.folder / "target", asked(seeds="0,1", fractions="0.1,1"), console=console)
+    folder = ground.run / "compare" / "small"
+    return SimpleNamespace(
+        found=found, folder=folder, text=console.text, json=json.loads((folder / "compare.json").read_text())
+    )
+
+
+def test_every_row_is_in_the_table_and_in_the_file(finished: SimpleNamespace) -> None:
+    found: Comparison = finished.found
+    assert [row.row.name for row in found.findings.table] == ROWS
+    assert [row["row"] for row in finished.json["rows"]] == ROWS
+    assert list(finished.json["left_out"]) == ["frozen"] and "left out: frozen: " in finished.text
+    for row in found.findings.table:
+        assert row.label.split()[0] in finished.text
+    assert "…" not in finished.text, "the table must fit into 80 columns"
+
+
+def test_it_says_how_it_measured_and_that_the_test_was_opened(finished: SimpleNamespace) -> None:
+    told = " ".join(finished.text.split())
+    for part in (
+        "80 test targets, ranked among all 50 items of the catalog; masked: the user's history, never the target",
+        "split: leave-one-out",
+        "budget of every trained row: at most 2 epochs, 4 validations without a better NDCG@10",
+        "as many steps with fewer users",
+        "seeds 0, 1; 95% intervals over users",
+        "50, 80 users train and validate, all test",
+        "200 relabellings, Holm-corrected for 7 tests",
+        "the test split has been opened",
+        "prove nothing",  # of the overlap
+    ):
+        assert part in told, part
+    assert len(finished.json["test_opened"]) == 1
+    assert finished.text.count("of 25: ") == 25, "every job is told as it is done"
+
+
+def test_the_sentence_is_the_last_word_everywhere(finished: SimpleNamespace) -> None:
+    sentence = finished.found.sentence
+    assert sentence == finished.json["sentence"] and sentence in finished.text
+    assert finished.json["winner"] == "Markov chain" and "best of all rows is Markov chain" in sentence
+
+
+def test_the_figure_shows_something(finished: SimpleNamespace) -> None:
+    with Image.open(finished.folder / "compare.png") as image:
+        assert min(image.size) > 400
+        assert len(image.convert("RGB").getcolors(1 << 24) or []) > 50
+
+
+def test_the_file_holds_what_is_needed_to_do_it_again(finished: SimpleNamespace, ground: Ground) -> None:
+    written: Mapping[str, Any] = finished.json
+    assert written["format"] == 1 and written["metric"] == "NDCG@10"
+    assert written["dataset"]["fingerprint"] == ground.target.fingerprint
+    assert written["trained_with"]["training"]["epochs"] == 2
+    assert written["settings"]["seeds"] == [0, 1]
+    assert str(ground.folder) not in json.dumps({**written, "settings": None}), (
+        "where things are on this machine is not told"
+    )
+    transferred = written["rows"][-1]
+    assert transferred["kind"] == "Transferred" and transferred["made"] == {"tune": "full"}
+    assert [job["seed"] for job in transferred["jobs"]] == [0, 1] and transferred["users"] == 80
+    assert {point["users"] for point in written["curve"]} == {0, 50, 80}
+    assert written["with_fewer_users"][0]["users"] == 50
+    assert all((finished.folder / "jobs" / job["folder"]).is_dir() for row in written["rows"] for job in row["jobs"])
+
+
+def test_the_numbers_are_those_of_the_models_that_are_kept(finished: SimpleNamespace, ground: Ground) -> None:
+    row = finished.json["rows"][ROWS.index("scratch")]
+    values = []
+    for job in row["jobs"]:
+        model = TransRec.load(finished.folder / "jobs" / job["folder"] / "run")
+        split = finished.found.bench.whole
+        ranked = rank_targets(ModelRanker.of(model, ground.target, split), split, split.test)
+        kept = RankedTargets.open(finished.folder / "jobs" / job["folder"] / "ranks.parquet")
+        assert np.array_equal(ranked.ranks, kept.ranks)
+        values.append(ndcg(ranked.ranks, 10))
+        assert job["metrics"]["NDCG@10"] == pytest.approx(values[-1].mean())
+    assert row["metrics"]["NDCG@10"]["value"] == pytest.approx(np.mean(values))
+
+
+def test_a_second_call_trains_nothing_and_says_the_same(
+    finished: SimpleNamespace, ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("train", "transfer", "tuned_baselines", "rank_targets"):
+        monkeypatch.setattr(work, name, None)
+    console = Told()
+    again = compare(ground.run, ground.folder / "target", asked(seeds="0,1", fractions="0.1,1"), console=console)
+    assert again.sentence == finished.found.sentence and console.text.count("found done") == 25
+    written = json.loads((finished.folder / "compare.json").read_text())
+    assert len(written.pop("test_opened")) == 2, "it was looked at again"
+    assert written == {name: value for name, value in finished.json.items() if name != "test_opened"}
+
+
+def test_only_what_is_new_is_trained(ground: Ground, finished: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[str] = []
+    for name in ("train", "transfer", "tuned_baselines"):
+        own = getattr(work, name)
+        monkeypatch.setattr(work, name, lambda *a, own=own, name=name, **k: called.append(name) or own(*a, **k))
+    compare(ground.run, ground.folder / "target", asked(seeds="0,1,2"), console=Told())
+    assert sorted(called) == ["train", "train", "transfer"], "one more seed of three rows"
+    called.clear()
+    changed = asked(seeds="0", rows="ease,scratch,transferred", training={"epochs": 3})
+    compare(ground.run, ground.folder / "target", changed, console=Told())
+    assert called == ["train", "transfer"], "another budget is another training, and simple methods have none"
+
+
+def test_rates_are_tried_and_chosen_on_validation(ground: Ground, tmp_path: Path) -> None:
+    settings = asked(rows="scratch,transferred", seeds="0", rates="1,0.001")
+    found = compare(ground.run, ground.target, settings, tmp_path, console=Told())
+    for row in found.findings.table:
+        assert len(row.tried) == 2 and len(row.finished) == 1
+        assert row.finished[0].validation == max(own.validation for own in row.tried)
+    assert "learning rates x 1, 0.001" in " ".join(found.to_json()["measured"])
+
+
+def test_a_run_with_a_prior(ground: Ground, tmp_path: Path) -> None:
+    run = trained(tmp_path / "run", ground.source, model={"prior": "counts"})
+    settings = asked(rows="scratch,zero-shot,transferred", seeds="0", fractions="0.1,1")
+    console = Told()
+    found = compare(run, ground.target, settings, console=console)
+    points = [row for row in found.findings.curve if row.row.name == "zero-shot"]
+    assert [row.users for row in points] == [50, 80]
+    assert points[0].metrics != points[1].metrics, "fewer users are fewer counts"
+    assert [row.users for row in found.findings.table] == [80, 80, 80]
+    assert "counts the training events of its users" in " ".join(console.text.split())
+
+
+def test_frozen_and_tuned_text_encoders(tmp_path: Path) -> None:
+    _, target, run = text_run(tmp_path)
+    settings = asked(rows="similarity,frozen,scratch,transferred", seeds="0", tune="full,frozen")
+    console = Told()
+    found = compare(run, target, settings, console=console)
+    assert [row.label for row in found.findings.table] == [
+        "content similarity",
+        "frozen content, from scratch",
+        "from scratch",
+        "transferred (full)",
+        "transferred (frozen)",
+    ]
+    assert len(found.findings.transfers) == 2 and found.to_json()["transfer"] != "not asked"
+    assert "was in memory only" in console.text
+
+
+def test_content_similarity_without_its_encoders_is_left_out_and_said_to_be(tmp_path: Path) -> None:
+    _, target, run = text_run(tmp_path)
+    shutil.rmtree(tmp_path / "text")
+    console = Told()
+    found = compare(run, target, asked(rows="popularity,similarity,transferred", seeds="0"), console=console)
+    assert list(found.left_out) == ["similarity"] and "left out: similarity: " in console.text
+    with pytest.raises(ModelError):  # from scratch cannot be, and no verdict is given without it
+        compare(run, target, asked(rows="scratch,transferred", seeds="0"), console=Told())
+
+
+def test_overlap_is_removed_from_the_test_alone(ground: Ground, tmp_path: Path) -> None:
+    theirs, ours = ground.source.catalog.items(range(25)), ground.target.catalog.items(range(50))
+    items = [replace(theirs[row], id=f"x{row}") if row < 25 else ours[row] for row in range(50)]
+    target = Dataset(Catalog.from_items(items), ground.target.interactions, name="half")
+    settings = asked(rows="scratch,transferred", seeds="0")
+    minded = compare(ground.run, target, settings, tmp_path, console=Told())
+    known = int((target.interactions.rows[minded.bench.whole.test.positions] < 25).sum())
+    assert 0 < minded.findings.known == known and "mind the overlap" in minded.sentence
+    console = Told()
+    removed = compare(
+        ground.run, target, asked(**settings.model_dump(exclude_unset=True), remove_overlap=True), tmp_path, console=console
+    )
+    assert removed.findings.targets == 80 - known and "mind the overlap" not in removed.sentence
+    assert f"{80 - known} test targets ({known} left out, which the source knows, too)" in " ".join(console.text.split())
+    assert console.text.count("found done") == 2, "the models are the same ones"
+    assert removed.to_json()["targets_removed"] == known
+
+
+def test_the_source_itself_is_no_target(ground: Ground, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="has learned from 'small' itself"):
+        compare(ground.run, ground.folder / "source", console=Told())
+    copy = ground.source.save(tmp_path / "copy")
+    with pytest.raises(RunError, match="transrec evaluate"):
+        compare(ground.run, copy, console=Told())
+
+
+def test_what_is_no_run_is_an_error(ground: Ground, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="not a run folder"):
+        compare(tmp_path, ground.target, console=Told())
+
+
+def test_an_opened_test_is_noted_also_without_an_end(
+    ground: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(work, "train", None)
+        with pytest.raises(TypeError):
+            compare(ground.run, ground.target, asked(rows="popularity,scratch", seeds="0"), tmp_path, console=Told())
+    unfinished = json.loads((tmp_path / "compare.json").read_text())
+    assert unfinished["unfinished"] is True and len(unfinished["test_opened"]) == 1
+    compare(ground.run, ground.target, asked(rows="popularity,scratch", seeds="0"), tmp_path, console=Told())
+    done = json.loads((tmp_path / "compare.json").read_text())
+    assert "unfinished" not in done and len(done["test_opened"]) == 2
+
+
+def test_nothing_but_overlap_is_an_error(ground: Ground, tmp_path: Path) -> None:
+    items = [replace(item, id=f"x{row}") for row, item in enumerate(ground.source.catalog.items(range(50)))]
+    target = Dataset(Catalog.from_items(items), ground.target.interactions, name="same")
+    with pytest.raises(EvaluationError, match="all 80 test targets"):
+        compare(ground.run, target, asked(rows="popularity", remove_overlap=True), tmp_path, console=Told())

@@ -1,0 +1,81 @@
+"""Rules of origin: what is copied, what starts fresh."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from torch import Tensor
+
+from transrec.data.catalog import Catalog
+from transrec.errors import ModelError, SettingsError
+from transrec.model import ModelSettings, TransRec
+from transrec.rules import SourceRule, copy_parameters
+
+Platform = Callable[..., Catalog]
+Settings = Callable[..., ModelSettings]
+Vectors = Callable[[TransRec, Catalog], Tensor]
+
+
+def test_a_source_loads_into_a_platform_with_other_users_and_items_without_a_mismatch(
+    platform: Platform, settings: Settings
+) -> None:
+    source = TransRec.build(settings(), [platform(1, items=60)], seed=1)
+    target = source.fresh_for(platform(2, items=37), seed=2)
+    found = copy_parameters(target, source.state_dict())
+    assert set(found.values()) == {"copy"}
+    assert set(found) == set(source.state_dict()) == set(target.state_dict())
+    assert all(tensor.equal(target.state_dict()[name]) for name, tensor in source.state_dict().items())
+    assert not [name for name in found if "identity" in name]
+
+
+def test_an_identity_table_starts_fresh_and_the_rest_is_copied(platform: Platform, settings: Settings) -> None:
+    both = settings(modalities=["text", "image", "identity"])
+    source = TransRec.build(both, [platform(1, items=60)], seed=1)
+    target = source.fresh_for(platform(2, items=37), seed=2)
+    table = "items.encoders.identity.table.weight"
+    before = target.state_dict()[table].clone()
+    with pytest.raises(ModelError, match=r"identity.*\(37, 16\), the source run has shape \(60, 16\)"):
+        copy_parameters(target, source.state_dict())
+    found = copy_parameters(target, source.state_dict(), [SourceRule.parse("items.encoders.identity.*=fresh")])
+    assert found[table] == "fresh" and target.state_dict()[table].equal(before)
+    assert [name for name, fate in found.items() if fate == "fresh"] == [table]
+
+
+def test_rules_start_parts_fresh_and_the_first_match_counts(platform: Platform, settings: Settings) -> None:
+    source = TransRec.build(settings(), [platform(1)], seed=1)
+    target = source.fresh_for(platform(2), seed=2)
+    before = {name: tensor.clone() for name, tensor in target.state_dict().items()}
+    rules = [SourceRule.parse("users.positions.*=copy"), SourceRule.parse("users.*=fresh")]
+    found = copy_parameters(target, source.state_dict(), rules)
+    for name, tensor in target.state_dict().items():
+        fresh = name.startswith("users.") and not name.startswith("users.positions.")
+        assert found[name] == ("fresh" if fresh else "copy")
+        assert tensor.equal(before[name] if fresh else source.state_dict()[name])
+    weight = "users.blocks.0.query_key_value.weight"
+    assert not before[weight].equal(source.state_dict()[weight])
+
+
+def test_rules_are_strict(platform: Platform, settings: Settings) -> None:
+    source = TransRec.build(settings(), [platform(1)], seed=1)
+    target = source.fresh_for(platform(2), seed=2)
+    with pytest.raises(SettingsError, match=r"rule user\.\*=fresh matches no parameter"):
+        copy_parameters(target, source.state_dict(), [SourceRule.parse("user.*=fresh")])
+    for wrong in ("users.*", "users.*=new", "=copy=x"):
+        with pytest.raises(SettingsError, match="is not a rule"):
+            SourceRule.parse(wrong)
+    with pytest.raises(ModelError, match="came with a backbone"):
+        copy_parameters(target, source.state_dict(), [SourceRule.parse("items.encoders.text.*=fresh")])
+
+
+def test_a_saved_run_gives_the_same_vectors(
+    tmp_path: Path, platform: Platform, settings: Settings, vectors: Vectors
+) -> None:
+    catalog = platform(1)
+    model = TransRec.build(settings(), [catalog], seed=4).eval()
+    model.save(tmp_path / "run")
+    loaded = TransRec.load(tmp_path / "run")
+    assert loaded.settings == model.settings
+    assert vectors(model, catalog).equal(vectors(loaded, catalog))
+    assert not [path for path in (tmp_path / "run").rglob("*") if path.suffix in {".pkl", ".pickle", ".bin", ".pt"}]
