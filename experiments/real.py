@@ -111,7 +111,7 @@ def _evaluate(name: str, options: argparse.Namespace) -> None:
 
 def _compare(source: str, target: str, options: argparse.Namespace) -> None:
     """What is done is kept by ``compare`` itself."""
-    rows = ",".join((*SIMPLE, "identity", "no-counts", "scratch", "zero-shot", "transferred"))
+    rows = ",".join((*SIMPLE, "identity", "identity-counts", "no-counts", "scratch", "zero-shot", "transferred"))
     command = ["compare", options.out / "runs" / source, "--data", options.out / "data" / target, "--rows", rows]
     command += ["--out", options.out / "compare" / target, "--fractions", options.fractions, "--seeds", options.seeds]
     _run(command)

@@ -73,9 +73,12 @@ def test_folders_that_are_no_runs(saved: Path, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"is not a run folder: it has no settings\.yaml"):
         TransRec.load(tmp_path)
     change(saved / "settings.yaml", format=99)
-    with pytest.raises(RunError, match="this run has format 99, this version of transrec reads up to 1"):
+    with pytest.raises(RunError, match="this run has format 99, this version of transrec reads up to 2"):
         TransRec.load(saved)
-    change(saved / "settings.yaml", format=1, model={"scorer": "dice"})
+    change(saved / "settings.yaml", format=1)
+    with pytest.raises(RunError, match="made by an earlier version of transrec"):
+        TransRec.load(saved)
+    change(saved / "settings.yaml", format=2, model={"scorer": "dice"})
     with pytest.raises(SettingsError, match="scorer"):
         TransRec.load(saved)
     (saved / "settings.yaml").write_text("training: {}\n")

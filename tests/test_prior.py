@@ -73,3 +73,18 @@ def test_an_index_ranks_with_counts_and_without() -> None:
     assert first.rows_BK.tolist() == [[2]]
     queries = encode_histories(case.model, without, histories)
     assert np.allclose(without.scores(queries), case.model.scorer(queries.vectors, without.vectors_VD).detach())
+
+
+def test_being_untouched_is_not_learned_where_only_the_target_can_be() -> None:
+    own = {"targets_Q": torch.tensor([2, 0]), "target_popularity_Q": torch.tensor([0.0, 1.0])}
+    for popularity, learns in ((torch.tensor([3.0, 2.0, 1.0]), False), (torch.tensor([3.0, 0.0, 1.0]), True)):
+        prior = taught()
+        shares = {FOLLOWERS: torch.zeros(2, 3), COMPANIONS: torch.zeros(2, 3)}
+        prior(torch.zeros(2, 3), Evidence(popularity, shares, **own))[0, 2].backward()
+        assert (prior.unseen.grad is not None and bool(prior.unseen.grad != 0)) == learns
+
+
+def test_popularity_can_count_less_and_what_is_new_keeps_its_weight() -> None:
+    less = taught()(torch.zeros(2, 3), evidence(), popularity=0.5).detach()
+    assert less[0, 0] == pytest.approx(0.25 * math.log(4))
+    assert less[1, 1] == pytest.approx(-0.3)

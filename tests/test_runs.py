@@ -11,7 +11,7 @@ from transrec.data.dataset import Dataset
 from transrec.data.splits import SplitSettings
 from transrec.errors import RunError
 from transrec.rules import fates, initial_sources
-from transrec.runs import DataRecord, RunRecord, open_run_data, require_empty, write_card, write_parameters
+from transrec.runs import DataRecord, RunRecord, open_run_data, place_in, require_empty, write_card, write_parameters
 
 
 def recorded(folder: Path, dataset: Dataset) -> RunRecord:
@@ -76,3 +76,22 @@ def test_the_card_says_what_a_reader_needs(tmp_path: Path) -> None:
     total = sum(p.numel() for p in model.parameters())
     for told in ("library_name: transrec", "`source`", "0.1234", f"{total:,} of {total:,} parameters", "`users` | fresh"):
         assert told in card
+
+
+def test_a_run_knows_which_of_its_datasets_is_meant(tmp_path: Path) -> None:
+    first, second, other = (platform(seed=seed) for seed in range(3))
+    for name, dataset in (("garden", first), ("kitchen", second), ("attic", other)):
+        dataset.save(tmp_path / name)
+    garden, kitchen, attic = (Dataset.open(tmp_path / name) for name in ("garden", "kitchen", "attic"))
+    record = recorded(tmp_path / "run", garden).model_copy(update={"data": (DataRecord.of(garden), DataRecord.of(kitchen))})
+    assert [record.place_of(dataset) for dataset in (garden, kitchen, attic)] == [0, 1, None]
+    platform(seed=5).save(tmp_path / "grown")  # what stands in its folder has changed since
+    moved = record.data[1].model_copy(update={"path": str((tmp_path / "grown").resolve())})
+    grown = record.model_copy(update={"data": (record.data[0], moved)})
+    assert grown.place_of(Dataset.open(tmp_path / "grown")) == 1
+
+
+def test_a_folder_that_only_holds_a_model_is_taken_as_at_home(tmp_path: Path) -> None:
+    case = Case()
+    case.model.save(tmp_path)
+    assert place_in(tmp_path, case.dataset) == 0

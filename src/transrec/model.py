@@ -34,7 +34,7 @@ from transrec.views import ItemViews, UserOutput
 
 WEIGHTS = "model.safetensors"
 SETTINGS = "settings.yaml"
-FORMAT = 1
+FORMAT = 2
 
 
 class ModelSettings(Settings):
@@ -179,7 +179,7 @@ class TransRec(nn.Module):
         Raises:
             RunError: the folder is not a run, is incomplete, or is from a newer version.
         """
-        folder = _local_folder(folder)
+        folder = local_folder(folder)
         if not (folder / SETTINGS).exists():
             raise RunError(
                 f"{folder} is not a run folder: it has no {SETTINGS}", remedy="`transrec train DATA --out RUN` makes one"
@@ -192,6 +192,12 @@ class TransRec(nn.Module):
                 f"this run has format {document['format']}, this version of transrec reads up to {FORMAT}",
                 where=str(folder),
                 remedy="upgrade transrec",
+            )
+        if document.get("format", 0) < FORMAT:
+            raise RunError(
+                "this run was made by an earlier version of transrec, whose models have other parts",
+                where=str(folder),
+                remedy="train it again, or read it with the version that its settings.yaml names",
             )
         settings = ModelSettings.from_mapping(document["model"], where=str(folder / SETTINGS))
         items = ItemEncoder.from_assets(folder / "encoders", settings.items)
@@ -281,7 +287,7 @@ def _without_paths(document: dict[str, Any]) -> dict[str, Any]:
     return {**document, "run": bare}
 
 
-def _local_folder(folder: str | Path) -> Path:
+def local_folder(folder: str | Path) -> Path:
     """The folder itself, or a download of the hub repository of this name."""
     path = Path(folder)
     if path.exists() or isinstance(folder, Path) or str(folder).count("/") != 1:

@@ -28,7 +28,8 @@ class CountPrior(nn.Module):
     counts, as a Markov chain, popularity and a neighbourhood method would give it: what they know and content does not. The
     weights start at zero, so an untrained model ranks by content alone; b weighs items that nobody has touched yet, as
     learned from those that only the user at hand has (their events are taken off while training, as in the estimate of
-    Good and Turing).
+    Good and Turing). It is learned where candidates are drawn from the whole catalog (``shared_negatives``), for among
+    targets alone nothing untouched is wrong.
 
     Nothing in it belongs to an item or a user, so it moves to another platform as it is, and to its counts.
     """
@@ -49,15 +50,20 @@ class CountPrior(nn.Module):
             popularity: how much of what popularity is worth counts: 1 as learned, which ranks best on the whole; with less,
                 rare and new items come up; 0 for none.
         """
-        base_C = popularity * self._base(evidence.popularity_C)
+        # where every candidate but the target has been touched, being untouched would give the target away, and what it is
+        # worth would only grow
+        identified = evidence.targets_Q is None or bool((evidence.popularity_C == 0).any())
+        unseen = self.unseen if identified else self.unseen.detach()
+
+        def base(counts: Tensor) -> Tensor:
+            return popularity * self.popularity * torch.log1p(counts) + unseen * (counts == 0)
+
+        base_C = base(evidence.popularity_C)
         total_QC = scores_QC + base_C
         for kind, shares_QC in evidence.shares.items():
             total_QC = total_QC + self.weights[kind] * torch.log1p(self.sharpness[kind].exp() * shares_QC)
         if evidence.targets_Q is None or evidence.target_popularity_Q is None:
             return total_QC
-        own_Q = popularity * self._base(evidence.target_popularity_Q) - base_C[evidence.targets_Q]
+        own_Q = base(evidence.target_popularity_Q) - base_C[evidence.targets_Q]
         queries_Q = torch.arange(len(own_Q), device=own_Q.device)
         return total_QC.index_put((queries_Q, evidence.targets_Q), own_Q, accumulate=True)
-
-    def _base(self, popularity: Tensor) -> Tensor:
-        return self.popularity * torch.log1p(popularity) + self.unseen * (popularity == 0)

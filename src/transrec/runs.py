@@ -14,7 +14,7 @@ from transrec._version import __version__
 from transrec.data.dataset import Dataset
 from transrec.data.splits import SplitSettings
 from transrec.errors import RunError
-from transrec.model import SETTINGS
+from transrec.model import SETTINGS, local_folder
 from transrec.rules import Fate, summarised
 from transrec.settings import Settings, read_yaml
 
@@ -66,11 +66,14 @@ class RunRecord(Settings):
     stages: tuple[dict[str, Any], ...] = ()
     """The trainings before it, in order, where there were any."""
 
-    def is_home(self, dataset: Dataset) -> bool:
-        """Whether this is the dataset that the run recommends from, as it was or as it has grown."""
-        own, given = self.data[0], DataRecord.of(dataset)
-        same_place = own.path == given.path if own.path and given.path else own.name == given.name
-        return own.fingerprint == given.fingerprint or same_place
+    def place_of(self, dataset: Dataset) -> int | None:
+        """Which of the run's datasets this is, as it was or as it has grown; None if the run has not learned from it."""
+        given = DataRecord.of(dataset)
+        for place, own in enumerate(self.data):
+            same_folder = own.path == given.path if own.path and given.path else own.name == given.name
+            if own.fingerprint == given.fingerprint or same_folder:
+                return place
+        return None
 
     @classmethod
     def read(cls, folder: str | Path) -> RunRecord:
@@ -97,6 +100,13 @@ class RunRecord(Settings):
         fitting = {name: own.pop(name) for name in FITTING}
         document = {**present, **fitting, "run": own}
         path.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
+
+
+def place_in(run: str | Path, dataset: Dataset) -> int | None:
+    """Which of the datasets of a run this is, None if it is none of them; 0 for a folder that only holds a model."""
+    folder = local_folder(run)
+    recorded = (folder / SETTINGS).exists() and "run" in read_yaml(folder / SETTINGS)
+    return RunRecord.read(folder).place_of(dataset) if recorded else 0
 
 
 def learned_from(run: str | Path) -> tuple[DataRecord, ...]:

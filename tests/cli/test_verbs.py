@@ -72,7 +72,7 @@ def test_a_run_folder_is_complete(ground: Ground) -> None:
     present = {path.name for path in ground.run.iterdir()}
     assert {"settings.yaml", "model.safetensors", "encoders", "parameters.json", "metrics.jsonl", "README.md"} <= present
     document = yaml.safe_load((ground.run / "settings.yaml").read_text())
-    assert document["format"] == 1 and document["model"]["items"]["modalities"] == ["text", "image"]
+    assert document["format"] == 2 and document["model"]["items"]["modalities"] == ["text", "image"]
     record = RunRecord.read(ground.run)
     assert record.verb == "train" and record.tune == "top:1"
     assert record.data[0].fingerprint == ground.source.fingerprint

@@ -94,3 +94,14 @@ def test_only_so_many_of_an_items_followers_are_kept(monkeypatch: pytest.MonkeyP
     # where nothing was kept there is nothing of one's own to take off
     training = counts.evidence_without_own(Histories.from_lists(users), np.array([2]), np.array([1]), np.arange(3))
     assert training.shares[FOLLOWERS][0, 2] == 0
+
+
+def test_what_was_not_kept_is_not_taken_off_what_others_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(counting.KEPT, COMPANIONS, 1)
+    # of 0's companions 1 is kept, and 2 is not; 2 is what 3 is had with
+    users = [[0, 1], [0, 1], [0, 1], [3, 2], [3, 2], [0, 3, 2]]
+    counts = Counts.of_histories(Histories.from_lists(users), 4)
+    assert counts.tables[COMPANIONS].toarray()[0].tolist() == [0, 3, 0, 0]
+    evidence = counts.evidence_without_own(Histories.from_lists(users), np.array([5]), np.array([2]), np.arange(4))
+    # the last user had 3 and 2 together once; that is taken off, and nothing for 0 and 2
+    assert evidence.shares[COMPANIONS][0, 2] == pytest.approx((3 - 1) / (3 + SHRINKAGE))

@@ -61,9 +61,9 @@ def settings(folder: Path, seed: int, *, steps: int, rate: float, validate_every
     return TrainSettings.from_mapping({"model": {"items": items, "users": users}, "training": chosen, "tune": "full"})
 
 
-def hits(model: TransRec, dataset: Dataset, *, home: bool = True) -> np.ndarray:
+def hits(model: TransRec, dataset: Dataset, *, place: int | None = 0) -> np.ndarray:
     split = leave_one_out(dataset.interactions)
-    ranked = rank_targets(ModelRanker.of(model, dataset, split, home=home), split, split.test)
+    ranked = rank_targets(ModelRanker.of(model, dataset, split, place=place), split, split.test)
     return (ranked.ranks <= 10).astype(float)
 
 
@@ -92,7 +92,7 @@ def outcome(seed: int, folder: Path) -> Outcome:
         moved = TransferSettings.from_mapping({"training": learning, "tune": "full"})
         model, _ = transfer(folder / "source", target, moved, console=QUIET)
         transferred[kind] = hits(model, target)
-    return Outcome(scratch, transferred, hits(pretrained, targets["mixed"], home=False), targets["mixed"], folder)
+    return Outcome(scratch, transferred, hits(pretrained, targets["mixed"], place=None), targets["mixed"], folder)
 
 
 def surely(gains: np.ndarray | list[float]) -> float:
@@ -124,5 +124,5 @@ def test_sixteen_times_the_source_users_rank_better_on_the_target(outcomes: list
         few = world.platform("few", users=1200 // 16, items=720, generator=generators[1])
         # the best of several validations: few users are soon learned by heart, and then more steps would only do harm
         model, _ = train([few], settings(found.folder, seed, steps=60, rate=3e-3, validate_every=5), console=QUIET)
-        gains.append(float((found.zero_shot - hits(model, found.mixed, home=False)).mean()))
+        gains.append(float((found.zero_shot - hits(model, found.mixed, place=None)).mean()))
     assert surely(gains) > 0, f"HR@10 zero-shot from the large source less that from the small one, by seed: {gains}"

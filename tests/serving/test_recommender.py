@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -113,3 +115,25 @@ def test_a_platform_of_which_nothing_can_be_read_is_refused() -> None:
     model = TransRec.build(SETTINGS_GIVEN, [dataset.catalog], seed=1)
     with pytest.raises(DataError, match="the model reads given, and no item of small has any of it"):
         Recommender.of(model, Dataset(catalog, dataset.interactions, "small"))
+
+
+def test_a_saved_model_recommends_from_the_dataset_that_is_given(tmp_path: Path) -> None:
+    dataset = platform()
+    model = TransRec.build(SETTINGS, [dataset.catalog], seed=1).eval()
+    model.save(tmp_path)
+    found = Recommender.load(tmp_path, dataset).recommend(["i4", "i9"], k=5)
+    assert [item.id for item in found] == [item.id for item in Recommender.of(model, dataset).recommend(["i4", "i9"], k=5)]
+
+
+def test_popularity_can_count_less(recommender: Recommender) -> None:
+    prior = recommender.model.prior
+    assert prior is not None
+    with torch.no_grad():
+        prior.popularity.fill_(100.0)
+    counts = np.bincount(platform().interactions.rows, minlength=50)
+    first = [int(item.id[1:]) for item in recommender.recommend(["i4"], k=5)]
+    assert sorted(counts[first]) == sorted(np.sort(np.delete(counts, 4))[-5:])
+    rare = [int(item.id[1:]) for item in recommender.recommend(["i4"], k=5, popularity=0.0)]
+    assert rare != first
+    with pytest.raises(DataError, match="popularity is -1"):
+        recommender.recommend(["i4"], popularity=-1)

@@ -290,6 +290,7 @@ class MixedBatches:
         if mixture == "balanced":
             steps = np.full(len(platforms), max(1, round(steps.mean())))
         self._steps = steps
+        self._kept_order: tuple[int, np.ndarray] | None = None
         self._which = np.repeat(np.arange(len(platforms)), steps)
 
     @property
@@ -305,6 +306,8 @@ class MixedBatches:
     def which(self, step: int) -> tuple[int, int]:
         """The platform of this step, and its own step."""
         epoch, place = divmod(step, self.steps_per_epoch)
-        order: np.ndarray = np.random.default_rng([self._seed, epoch, 7]).permutation(self._which)
+        if self._kept_order is None or self._kept_order[0] != epoch:
+            self._kept_order = (epoch, np.random.default_rng([self._seed, epoch, 7]).permutation(self._which))
+        order = self._kept_order[1]
         which = int(order[place])
         return which, epoch * int(self._steps[which]) + int((order[:place] == which).sum())

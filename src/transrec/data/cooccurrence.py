@@ -11,7 +11,8 @@ import scipy.sparse as sp
 from transrec.data.histories import Histories
 from transrec.data.splits import Split
 
-HISTORIES_AT_ONCE = 4096
+ITEMS_AT_ONCE = 1024
+"""Rows of a table that are made at a time."""
 
 
 def training_histories(split: Split) -> Histories:
@@ -81,22 +82,37 @@ def followers_by_distance(
     return found
 
 
-def count_companions(histories: Histories, num_items: int) -> sp.csr_array:
-    """How many histories hold both of two different items, (V, V) float32."""
-    total = sp.csr_array((num_items, num_items), dtype=np.float32)
-    for start in range(0, len(histories), HISTORIES_AT_ONCE):
-        held = occurrences(histories.block(start, min(start + HISTORIES_AT_ONCE, len(histories))), num_items)
-        total = total + held.T.tocsr() @ held
-    total.setdiag(0.0)
-    total.eliminate_zeros()
-    return total
+def count_companions(
+    histories: Histories, num_items: int, *, weights_V: np.ndarray | None = None, kept: int | None = None
+) -> sp.csr_array:
+    """How many histories hold both of two different items, (V, V) float32.
+
+    All pairs are never held at once: the table is made, and cut down, for some items after the other.
+
+    Args:
+        histories: to count in.
+        num_items: V.
+        weights_V: what each item's entries count when they are cut down; all alike when None.
+        kept: entries of each item that are kept, the largest; all when None.
+    """
+    held = occurrences(histories, num_items)
+    holders = held.T.tocsr()
+    weights_V = np.ones(num_items) if weights_V is None else weights_V
+    blocks = [sp.csr_array((0, num_items), dtype=np.float32)]
+    for start in range(0, num_items, ITEMS_AT_ONCE):
+        together = (holders[start : start + ITEMS_AT_ONCE] @ held).tocoo()
+        different = together.row + start != together.col
+        entries = (together.data[different], (together.row[different], together.col[different]))
+        block = sp.coo_array(entries, shape=together.shape).tocsr()
+        blocks.append(block if kept is None else strongest(block, weights_V, kept))
+    return sp.csr_array(sp.vstack(blocks, format="csr"))
 
 
 def strongest(table: sp.csr_array, weights_V: np.ndarray, count: int) -> sp.csr_array:
     """At most ``count`` entries of each row: those that are largest when each column counts its weight.
 
     Args:
-        table: of shape (V, V), its entries above 0.
+        table: of shape (n, V), its entries above 0.
         weights_V: of the columns.
         count: entries of a row to keep.
     """

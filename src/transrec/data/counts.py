@@ -79,9 +79,10 @@ class Counts:
 
     Attributes:
         popularity_V: training events of each item, int64.
-        tables: by kind, of each item (row) and each other (column), csr (V, V) float32: how much followed the one, and how
-            much of it was the other; how many users have the one, and how many of them the other.
-        totals: by kind, what the rows of the table are shares of, float32 of shape (V,).
+        tables: by kind, of each item (row) and each other (column), csr (V, V) float32: how much the other followed the one;
+            how many users have both.
+        totals: by kind, what the rows of a table are shares of, float32 of shape (V,): all that followed the item; its
+            events.
     """
 
     popularity_V: np.ndarray
@@ -108,12 +109,11 @@ class Counts:
         """
         popularity_V = np.bincount(histories.rows, minlength=num_items)
         followers = count_followers(histories, num_items, window=REACH, fade=1.0)
-        companions = count_companions(histories.last(LONGEST), num_items)
         totals = {FOLLOWERS: followers.sum(axis=1) + SHRINKAGE, COMPANIONS: popularity_V + SHRINKAGE}
         particular_V = np.maximum(popularity_V, 1) ** -0.5
         tables = {
             FOLLOWERS: strongest(followers, np.ones(num_items), KEPT[FOLLOWERS]),
-            COMPANIONS: strongest(companions, particular_V, KEPT[COMPANIONS]),
+            COMPANIONS: count_companions(histories.last(LONGEST), num_items, weights_V=particular_V, kept=KEPT[COMPANIONS]),
         }
         return cls(popularity_V, tables, {kind: total.astype(np.float32) for kind, total in totals.items()})
 
@@ -153,7 +153,8 @@ class Counts:
         """What the counts would say of some candidates had each query's user not been counted: what training looks at.
 
         A model that is shown counts in which the very events that it is to predict are counted learns to trust them far too
-        much. Only numbers of the targets can differ: the user's other items are no candidates.
+        much. Only numbers of the targets are changed: the user's other items are no candidates, and what shares are taken of
+        is the same for all candidates.
 
         Args:
             training: all training events of some users, as they were counted.
@@ -201,6 +202,7 @@ class Counts:
         queries = _queries(asked)
         wanted = (owners_Q[queries] * size + asked.indices) * size + targets[queries]
         own = _looked_up(keys, np.bincount(places, weights=weights), wanted) * asked.data
+        own = own * self._listed(FOLLOWERS, asked.indices, targets[queries])
         return np.bincount(queries, weights=own, minlength=len(targets))
 
     def _own_companions(
@@ -214,7 +216,13 @@ class Counts:
         own = asked.data * (asked.indices != targets[queries])
         for rows in (asked.indices, targets[queries]):
             own = own * _looked_up(keys, held, owners_Q[queries] * len(self) + rows)
+        own = own * self._listed(COMPANIONS, asked.indices, targets[queries])
         return np.bincount(queries, weights=own, minlength=len(targets))
+
+    def _listed(self, kind: str, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Which pairs a table holds; from one that was not kept nothing can be taken off."""
+        listed: np.ndarray = np.asarray(self.tables[kind][rows, columns]).ravel() > 0
+        return listed
 
 
 def _queries(asked: sp.csr_array) -> np.ndarray:

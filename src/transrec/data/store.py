@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -109,16 +110,19 @@ class ContentStore:
         return ContentStore(self._size, self.parts, platform)
 
     def sample(self, count: int, *, seed: int, batch_size: int = 256) -> Iterator[ItemBatch]:
-        """Some items, in batches: always the same ones for the same seed, all of them where there are no more.
+        """Some content of every modality, one modality a batch: always the same for the same seed.
 
         Args:
-            count: how many items at most.
+            count: how many items of each modality; all that have it, where there are no more.
             seed: of the draw.
             batch_size: items in a batch.
         """
-        rows = np.random.default_rng(seed).permutation(self._size)[:count]
-        for start in range(0, len(rows), batch_size):
-            yield self.gather(np.sort(rows[start : start + batch_size]))
+        generator = np.random.default_rng(seed)
+        for name, part in self.parts.items():
+            rows = generator.permutation(np.flatnonzero(part.slots_V >= 0))[:count]
+            for start in range(0, len(rows), batch_size):
+                batch = self.gather(np.sort(rows[start : start + batch_size]))
+                yield replace(batch, parts={name: batch.parts[name]})
 
     def in_order(self, window: int) -> np.ndarray:
         """All rows, and within each window of so many rows, in which they stay, those with little ragged content first.

@@ -59,7 +59,7 @@ class ModelRanker:
         dataset: Dataset,
         split: Split,
         *,
-        home: bool = True,
+        place: int | None = 0,
         popularity: float = 1.0,
         progress: Progress | None = None,
     ) -> ModelRanker:
@@ -69,12 +69,12 @@ class ModelRanker:
             model: as it is now.
             dataset: whose catalog is ranked.
             split: only its training events are counted, where the model has a prior.
-            home: whether the model recommends from this platform; see :meth:`~transrec.retrieval.index.CatalogIndex.of`.
+            place: which of the model's platforms it is, None: none; see :meth:`~transrec.retrieval.index.CatalogIndex.of`.
             popularity: how much of it counts, 1 as learned; see :class:`~transrec.prior.CountPrior`.
             progress: told how far the encoding is.
         """
         counts = None if model.prior is None else Counts.of(split, len(dataset.catalog))
-        index = CatalogIndex.of(model, dataset, counts, home=home, progress=progress)
+        index = CatalogIndex.of(model, dataset, counts, place=place, progress=progress)
         return cls(model, index.weighing(popularity))
 
     def scores(self, histories: Histories) -> Tensor:

@@ -23,8 +23,8 @@ CHUNK = 4096
 class FeatureEncoder(ModalityEncoder):
     """Given vectors, less a mean and divided by a deviation that are stored with the weights.
 
-    It learns nothing; the item tower's projection does. On another platform it keeps the numbers of the platform that it
-    was made for, so that equal vectors stay equal.
+    It learns nothing; the item tower's projection does, and centres each platform on its own mean. On another platform this
+    keeps the numbers of the platform that it was made for.
 
     Args:
         name: of the vectors in the catalog.

@@ -68,6 +68,9 @@ class Projection(nn.Module):
             generator: turns the projection; torch's own when None.
         """
         self.centre(samples)
+        others = [platform for platform in range(len(self.means)) if platform not in samples]
+        # a platform on which nothing has this modality yet may be given such an item
+        self.means[others] = self.means[list(samples)].mean(dim=0)
         centred_nI = torch.cat([_exact(vectors) - _exact(vectors).mean(dim=0) for vectors in samples.values()])
         smallest = 1e-6 * max(float(_exact(vectors).abs().mean()) for vectors in samples.values())
         if start == "similar":

@@ -45,8 +45,8 @@ class ItemSettings(Settings):
     image: ImageSettings = ImageSettings()
     """The image encoder."""
     standardise: bool = True
-    """Give the numbers that encoders make, and given vectors, mean 0 and deviation 1 over the items, once, before a first
-    training."""
+    """Take each platform's mean off what encoders make, and off given vectors, and divide by a deviation that is taken once,
+    before a first training."""
     custom: dict[str, str] = Field(default={})
     """Encoders of your own: modality -> package.module:Class; takes the place of the built-in one of that modality."""
     custom_options: dict[str, dict[str, str]] = Field(default={})
@@ -119,16 +119,17 @@ class ItemEncoder(nn.Module):
     def calibrate(self, batches: Iterable[ItemBatch], modalities: Collection[str], *, seed: int = 0) -> None:
         """Let these encoders' projections start from what the encoders make of these items; see :class:`Projection`.
 
-        Identity tables have none. With a random start given vectors are left as they are: they are standardised already.
+        Identity tables have none. With a random start given vectors are centred only: they are standardised already.
 
         Args:
             batches: of items.
             modalities: whose projections start fresh.
             seed: of what is random in a start.
         """
-        left = IdentityEncoder if self.settings.start == "similar" else FeatureEncoder | IdentityEncoder
         for name, samples in self._made(batches, modalities).items():
-            if not isinstance(self.encoders[name], left):
+            if isinstance(self.encoders[name], FeatureEncoder) and self.settings.start == "random":
+                self._projection_of(name).centre(samples)  # they are standardised already, on the first platform
+            elif not isinstance(self.encoders[name], IdentityEncoder):
                 generator = torch.Generator().manual_seed(seed + 1 + list(self.encoders).index(name))
                 self._projection_of(name).calibrate(samples, self.settings.start, generator=generator)
 
@@ -143,9 +144,17 @@ class ItemEncoder(nn.Module):
             modalities: whose vectors; all when None.
         """
         if self.settings.standardise:
-            for name, samples in self._made(batches, modalities or list(self.encoders)).items():
+            chosen = list(self.encoders) if modalities is None else modalities
+            for name, samples in self._made(batches, chosen).items():
                 if not isinstance(self.encoders[name], IdentityEncoder):
                     self._projection_of(name).centre(samples)
+
+    @torch.no_grad()
+    def centre_like(self, other: ItemEncoder) -> None:
+        """Begin with the mean over all platforms of another tower; what is found on a platform takes its place later."""
+        for name, projection in self.projections.items():
+            if isinstance(projection, Projection):
+                projection.means.copy_(other._projection_of(name).means.mean(dim=0))
 
     def _made(self, batches: Iterable[ItemBatch], modalities: Collection[str]) -> dict[str, dict[int, Tensor]]:
         """What the encoders of these modalities make of some items, by modality and platform."""

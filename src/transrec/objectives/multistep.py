@@ -58,12 +58,6 @@ class MultiStepBCE(Objective):
     def check(self, model: TransRec) -> None:
         if model.users.gives != "states":
             raise ModelError(f"multi-step prediction needs states, the user encoder gives {model.users.gives}")
-        if model.prior is not None:
-            raise ModelError(
-                "multi-step prediction does not teach what counts are worth",
-                where="model.prior",
-                remedy="train with --model.prior none, or use the softmax objective",
-            )
 
     def forward(self, model: TransRec, outputs: Outputs, batch: SequenceBatch) -> Loss:
         users_BD, items_UD = outputs.users.last_BD, outputs.items.fused_UD

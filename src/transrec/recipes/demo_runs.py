@@ -98,7 +98,7 @@ class DemoRuns:
         split = leave_one_out(target.interactions)
         rankers: dict[str, Ranker] = {POPULARITY: Popularity.fit(split, len(target.catalog))}
         for method, model in models.items():
-            rankers[method] = ModelRanker.of(model, target, split, home=method != ZERO_SHOT)
+            rankers[method] = ModelRanker.of(model, target, split, place=None if method == ZERO_SHOT else 0)
         return {method: measure(rankers[method], split, target.catalog, name=method) for method in METHODS}
 
     def _from_scratch(
@@ -125,7 +125,7 @@ class DemoRuns:
         return training.model_copy(update={"seed": self.seed})
 
     def _model(self, modalities: tuple[str, ...]) -> ModelSettings:
-        """The same for every run; with an identity table alone it is the ID-based recommender."""
+        """The same for every run; with an identity table alone, and without counts, it is the ID-based recommender."""
         return ModelSettings(
             items=ItemSettings(
                 width=64,
@@ -134,5 +134,6 @@ class DemoRuns:
                 text=TextSettings(backbone=str(self.out / "backbones" / "text"), max_length=40),
                 image=ImageSettings(backbone=str(self.out / "backbones" / "image")),
             ),
+            prior="none" if modalities == ("identity",) else "counts",
             users=UserSettings(window=20, layers=2, heads=4, feedforward=128),
         )

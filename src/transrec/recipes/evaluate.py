@@ -69,7 +69,7 @@ def evaluate(
     relation = _relation(record, dataset, model)
     with progress_bar() as progress:
         weight = (settings or EvaluationSettings()).popularity
-        ranker = ModelRanker.of(model, dataset, split, home=record.is_home(dataset), popularity=weight, progress=progress)
+        ranker = ModelRanker.of(model, dataset, split, place=record.place_of(dataset), popularity=weight, progress=progress)
     label = f"{Path(run).resolve().name} ({relation})"
     found = [measure(ranker, split, dataset.catalog, name=label, settings=settings)]
     for kept in _baselines(baselines, model, dataset, split, out):

@@ -14,6 +14,7 @@ from rich.console import Console
 from transrec.data.batches import ItemBatch, MixedBatches, SequenceBatches
 from transrec.data.dataset import Dataset
 from transrec.data.splits import SplitSettings
+from transrec.errors import ModelError
 from transrec.evaluation.ranks import ModelRanker, validation_metrics
 from transrec.model import ModelSettings, TransRec
 from transrec.objectives import ObjectiveSettings, build_objective
@@ -93,7 +94,8 @@ class TransferSettings(FitSettings):
 
     rules: tuple[str, ...] = ()
     """Where parameters come from: PATTERN=copy or PATTERN=fresh over their names, the first that matches counts; what none
-    matches is copied, except an identity table, which starts fresh. 'users.*=fresh' moves the item encoders alone."""
+    matches is copied, except an identity table, which starts fresh, and means of items, which are measured.
+    'users.*=fresh' moves the item encoders alone."""
 
     @field_validator("rules")
     @classmethod
@@ -146,6 +148,7 @@ def fit(
     ranks = processes(device)
     console = console if console and ranks.is_main_process else Console(stderr=True, quiet=not ranks.is_main_process)
     course = settings.course
+    check_course(model, course)
     folders = stage_folders(run.folder, len(course))
     begun = stage_to_resume(folders) if run.resume else 0
     prepared = [
@@ -220,9 +223,25 @@ def fit_stage(
     metric, users = stage.training.metric, stage.training.validation_users
     best, chosen = weigh_popularity(model, platforms, metric=metric, users=users)
     if trainer.console:
-        told = f"popularity x {chosen['popularity']:g}, what is new + {chosen['unseen']:g}"
+        told = f"popularity x {chosen['popularity']:g}, what is new {chosen['unseen']:+g}"
         trainer.console.print(f"weighed by validation: {told}; {metric} {best:.4f}", highlight=False)
-    return replace(result, best=best)
+    return replace(result, best=best, weighed=chosen)
+
+
+def check_course(model: TransRec, course: Sequence[Stage]) -> None:
+    """Say at once, before anything is prepared or written, when the objectives of a course cannot train the model.
+
+    Raises:
+        ModelError: an objective does not fit the model, or the model has a prior and no objective teaches it anything.
+    """
+    objectives = [build_objective(stage.objective, model) for stage in course]
+    if model.prior is not None and not any(objective.asks_counts for objective in objectives):
+        raise ModelError(
+            f"the model has a prior, and {course[-1].objective.kind} does not teach it what counts are worth",
+            where="model.prior",
+            remedy="train with --model.prior none, or with the softmax objective; a run that has a prior is transferred "
+            "with the softmax objective",
+        )
 
 
 def with_earlier(now: Sequence[Fate], before: Sequence[Fate]) -> list[Fate]:

@@ -53,7 +53,8 @@ def transfer(
     source = TransRec.load(run)
     model = source.fresh_for(dataset.catalog, seed=settings.training.seed)
     given = [SourceRule.parse(rule) for rule in settings.rules]
-    sources = copy_parameters(model, source.state_dict(), [*given, *usual_rules(model)])
+    sources = copy_parameters(model, source.state_dict(), [*usual_rules(model, given)])
+    model.items.centre_like(source.items)
     made = NewRun(sources, record, folder, resume)
     result = fit(model, [dataset], settings, made, console=console)
     return model, result

@@ -15,7 +15,7 @@ from transrec.retrieval.index import CatalogIndex
 FACTORS = (0.8, 0.6, 0.4, 0.2, 0.0)
 """What the learned worth of popularity is multiplied by, tried in this order."""
 ADDED = (0.5, 1.0, 1.5, 2.0)
-"""What is added to the score of items that nobody has touched, tried in this order."""
+"""What is added to the score of items that nobody has touched, tried in this order, or else taken off in this order."""
 
 
 @torch.no_grad()
@@ -49,6 +49,9 @@ def weigh_popularity(
     best, factor = _climbed(1.0, best, FACTORS, lambda value: _set(prior, learned * value, unseen), reached)
     weighed = prior.popularity.clone()
     best, added = _climbed(0.0, best, ADDED, lambda value: _set(prior, weighed, unseen + value), reached)
+    if not added:
+        less = [-value for value in ADDED]
+        best, added = _climbed(0.0, best, less, lambda value: _set(prior, weighed, unseen + value), reached)
     return best, {"popularity": factor, "unseen": added}
 
 

@@ -151,7 +151,7 @@ class CatalogIndex:
         dataset: Dataset,
         counts: Counts | None = None,
         *,
-        home: bool = True,
+        place: int | None = 0,
         progress: Progress | None = None,
     ) -> CatalogIndex:
         """The catalog of a dataset under a model; what was read before is found in the dataset's store.
@@ -160,8 +160,8 @@ class CatalogIndex:
             model: as it is now, its encoders too.
             dataset: whose catalog.
             counts: see :meth:`encode`. To measure a model, give those of the training events; to serve it, those of all.
-            home: whether this is the platform that the model recommends from; on another one its items are first centred on
-                their own mean, which changes the model.
+            place: which of the platforms that the model has learned from it is; None: none of them, then its items are first
+                centred on their own mean, which changes the model.
             progress: told how far it is.
 
         Raises:
@@ -171,7 +171,8 @@ class CatalogIndex:
         store = ContentStore.prepare(dataset.catalog, model.items.preparers(), folder, progress=progress)
         store.require_readable(model.items.encoders, dataset.name)
         store = with_vectors(model, store, folder, progress=progress)
-        if not home:
+        store = store.of_platform(place or 0)
+        if place is None:
             model.items.centre(batch.to(model.device) for batch in store.sample(CENTRED_BY, seed=0))
         return cls.encode(model, store, counts)
 

@@ -49,11 +49,20 @@ class SourceRule:
         return cls(pattern, source)  # type: ignore[arg-type]
 
 
-def usual_rules(model: TransRec) -> list[SourceRule]:
-    """Those of :data:`DEFAULT_RULES` that concern something in this model."""
-    names = list(model.state_dict())
-    rules = [SourceRule.parse(text) for text in DEFAULT_RULES]
-    return [rule for rule in rules if any(fnmatch.fnmatchcase(name, rule.pattern) for name in names)]
+def usual_rules(model: TransRec, given: Sequence[SourceRule] = ()) -> list[SourceRule]:
+    """Given rules and, as far as they concern something in this model, those of :data:`DEFAULT_RULES`.
+
+    Args:
+        model: for the target platform.
+        given: by people; they go before, except that what is measured on the target anyway is never copied.
+    """
+    measured: list[SourceRule] = []
+    tables: list[SourceRule] = []
+    for text in DEFAULT_RULES:
+        rule = SourceRule.parse(text)
+        if any(fnmatch.fnmatchcase(name, rule.pattern) for name in model.state_dict()):
+            (measured if rule.pattern.endswith(".means") else tables).append(rule)
+    return [*measured, *given, *tables]
 
 
 def copy_parameters(target: TransRec, source: Mapping[str, Tensor], rules: Sequence[SourceRule] = ()) -> dict[str, Source]:

@@ -19,7 +19,7 @@ from transrec.errors import DataError, UnknownItemError
 from transrec.model import TransRec
 from transrec.retrieval.index import CatalogIndex, encode_histories
 from transrec.retrieval.ranking import TopK
-from transrec.runs import RunRecord, open_run_data
+from transrec.runs import open_run_data, place_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +96,19 @@ class Recommender:
         """
         model = TransRec.load(run, device=device)
         dataset = data if isinstance(data, Dataset) else open_run_data(run, data)
-        home = data is None or RunRecord.read(run).is_home(dataset)
-        return cls.of(model, dataset, home=home, progress=progress)
+        place = 0 if data is None else place_in(run, dataset)
+        return cls.of(model, dataset, place=place, progress=progress)
 
     @classmethod
-    def of(cls, model: TransRec, dataset: Dataset, *, home: bool = True, progress: Progress | None = None) -> Recommender:
+    def of(
+        cls, model: TransRec, dataset: Dataset, *, place: int | None = 0, progress: Progress | None = None
+    ) -> Recommender:
         """A recommender from a model and a dataset; a prior is given the counts of all events that there are.
 
         Args:
             model: the model.
             dataset: what to recommend from.
-            home: whether the model recommends from this platform; see :meth:`~transrec.retrieval.index.CatalogIndex.of`.
+            place: which of the model's platforms it is, None: none; see :meth:`~transrec.retrieval.index.CatalogIndex.of`.
             progress: told how far the encoding of the catalog is.
         """
         model.eval()
@@ -114,7 +116,7 @@ class Recommender:
         if model.prior is not None:
             events = dataset.interactions
             counts = Counts.of_histories(Histories(events.rows, events.offsets), len(dataset.catalog))
-        index = CatalogIndex.of(model, dataset, counts, home=home, progress=progress)
+        index = CatalogIndex.of(model, dataset, counts, place=place, progress=progress)
         return cls(model, dataset.catalog, index)
 
     def recommend(

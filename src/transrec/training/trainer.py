@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -40,12 +40,14 @@ class Fit:
         best_step: the step whose weights the model has now.
         best: the best validation metric.
         stopped_early: whether patience ended it.
+        weighed: what was set by validation afterwards; empty if nothing was.
     """
 
     steps: int
     best_step: int
     best: float
     stopped_early: bool
+    weighed: Mapping[str, float] = field(default_factory=dict)
 
 
 class Task(nn.Module):
@@ -128,7 +130,8 @@ class Trainer:
         ) as log:
             steps = range(progress.step, 0 if progress.done else total)
             for step, parts in zip(steps, _prefetched(batches, steps, settings.accumulate), strict=True):
-                set_rates(optimiser, rate_factor(step, total, settings))
+                factor = rate_factor(step, total, settings)
+                set_rates(optimiser, factor)
                 unfreezing.at(step)
                 loss = self._step(accelerator, task, optimiser, parts, step)
                 anchor.pull(optimiser)
@@ -136,7 +139,7 @@ class Trainer:
                 log.stepped(sum(len(batch.mask_BL) for batch in parts))
                 epoch = progress.step / per_epoch
                 if progress.step % settings.log_every == 0 or progress.step == total:
-                    log.training(progress.step, epoch, _numbers(loss, progress.step, optimiser))
+                    log.training(progress.step, epoch, _numbers(loss, progress.step, settings.learning_rate * factor))
                 if progress.step % (settings.validate_every * per_epoch) and progress.step < total:
                     keeper.stepped(model, optimiser, progress)
                     continue
@@ -231,7 +234,7 @@ def resolve_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _numbers(loss: Loss, step: int, optimiser: torch.optim.Optimizer) -> dict[str, float]:
+def _numbers(loss: Loss, step: int, rate: float) -> dict[str, float]:
     """The loss and its parts as numbers.
 
     Raises:
@@ -243,5 +246,4 @@ def _numbers(loss: Loss, step: int, optimiser: torch.optim.Optimizer) -> dict[st
             f"the loss is {total} at step {step}",
             remedy="lower the learning rates, lengthen the warm-up, or train in float32",
         )
-    fastest = max(group["lr"] for group in optimiser.param_groups)
-    return {"loss": total, **{name: value.item() for name, value in loss.parts.items()}, "learning_rate": fastest}
+    return {"loss": total, **{name: value.item() for name, value in loss.parts.items()}, "learning_rate": rate}

@@ -37,9 +37,9 @@ class CompareSettings(Settings):
     """A comparison. What is not said of objective, training, split and stages is as in the run."""
 
     rows: Annotated[tuple[str, ...], Listed, Field(min_length=1)] = USUAL
-    """What is compared: popularity, markov, ease, knn, ials, similarity, identity (ID-based), no-counts (scratch, by content
-    alone), plus-identity (scratch, with ids besides), frozen (scratch, frozen content), scratch, zero-shot, transferred;
-    separated by commas."""
+    """What is compared: popularity, markov, ease, knn, ials, similarity, identity (ID-based), identity-counts (with counts),
+    no-counts (scratch, by content alone), plus-identity (scratch, with ids besides), frozen (scratch, frozen content),
+    scratch, zero-shot, transferred; separated by commas."""
     tune: Annotated[tuple[str, ...], Listed] = ()
     """Tuning rules of transferred rows, one row for each: full, top:N, frozen and others; the run's own when none is
     given."""
@@ -54,8 +54,8 @@ class CompareSettings(Settings):
     """What a training with few users may spend as much of as one with all: steps (its epochs and the epochs between two
     validations grow as its users are fewer), or epochs, which is quicker and leaves it less trained."""
     rates: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Listed, Field(min_length=1)] = (1.0,)
-    """Factors of the learning rates that every trained row tries; for each row the one that validates best counts, and the
-    time of all of them; separated by commas."""
+    """Factors of the learning rates (but for the prior's) that every trained row tries; for each row the one that validates
+    best counts, and the time of all of them; separated by commas."""
     evaluation: EvaluationSettings = EvaluationSettings()
     """Cutoffs and intervals."""
     metric: str = "NDCG@10"

@@ -84,6 +84,7 @@ ROWS: Mapping[str, Row] = {
         Row("ials", "iALS", SimpleMethod("ials")),
         Row("similarity", "content similarity", SimpleMethod("similarity")),
         Row("identity", "ID-based, from scratch", FromScratch(content=False, identity=True, tune="full", counts=False)),
+        Row("identity-counts", "ID-based with counts", FromScratch(content=False, identity=True, tune="full")),
         Row("no-counts", "from scratch, without counts", FromScratch(counts=False)),
         Row("plus-identity", "from scratch, with ids besides", FromScratch(identity=True)),
         Row("frozen", "frozen content, from scratch", FromScratch(tune="frozen")),

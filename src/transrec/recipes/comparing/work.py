@@ -131,7 +131,7 @@ class Workshop:
         elif isinstance(job.row.made, SimpleMethod):
             finished = self._simple(job, job.row.made, folder)
         else:
-            finished = Finished(job, folder, self._ranked(self.bench.model, job, home=False))
+            finished = Finished(job, folder, self._ranked(self.bench.model, job, place=None))
         finished.save(folder, key_of(job, self.settings, self.bench))
 
     def _trained(self, job: Job, fitting: FitSettings, folder: Path) -> Finished:
@@ -173,9 +173,9 @@ class Workshop:
             raise EvaluationError("the run reads nothing that these items have", where=self.bench.dataset.name)
         return found
 
-    def _ranked(self, model: TransRec, job: Job, *, home: bool = True) -> RankedTargets:
+    def _ranked(self, model: TransRec, job: Job, *, place: int | None = 0) -> RankedTargets:
         """The rank of every test target under a model; whatever share of the users it learned from, all are tested."""
         counted = split_of(self.bench.dataset.interactions, split_settings(job, self.bench))
         weight = self.settings.evaluation.popularity
-        ranker = ModelRanker.of(model, self.bench.dataset, counted, home=home, popularity=weight)
+        ranker = ModelRanker.of(model, self.bench.dataset, counted, place=place, popularity=weight)
         return rank_targets(ranker, self.bench.whole, self.bench.whole.test)
