@@ -16,10 +16,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 CONFIG = HERE / "real.yaml"
@@ -33,19 +35,28 @@ PLATFORMS = {
 """By name: the folder, the text template, and whether there are pictures."""
 
 SOURCES = {
+    "fashion": ("fashion",),
     "films": ("films",),
     "films+fashion": ("films", "fashion"),
     "films+fashion+books": ("films", "fashion", "books"),
 }
 """Runs that are transferred, and what they learn from."""
 
-COMPARISONS = (("films", "fashion"), ("films+fashion", "books"), ("films+fashion+books", "office"))
-"""A source and a target: `transrec compare`, with several seeds and shares of the target's users."""
+COMPARISONS = {
+    "office": ("films+fashion+books", ("--rates", "1,2")),
+    "fashion": ("films", ()),
+    "books": ("films+fashion", ()),
+    "films": ("fashion", ()),
+}
+"""By target: what is transferred to it, and more options; rates are tried where a training takes less than a minute."""
 
-SCRATCH = ("films",)
-"""Platforms that are no target above: trained from scratch and evaluated, beside the simple methods."""
+SEVERAL = ("office", "fashion", "books")
+"""Targets that are compared over several seeds and with few users, too."""
 
 SIMPLE = ("popularity", "markov", "ease", "ials", "similarity")
+OURS = ("scratch", "zero-shot", "transferred")
+ROWS = (*SIMPLE, "identity", "identity-counts", "plus-identity", "no-counts", *OURS)
+"""The whole comparison, once; over several seeds and with few users it is SIMPLE and OURS."""
 
 
 def main() -> None:
@@ -56,12 +67,12 @@ def main() -> None:
     for name, platforms in SOURCES.items():
         if _wanted(name, options):
             _train(name, platforms, options)
-    for name in SCRATCH:
-        if _wanted(name, options):
-            _evaluate(name, options)
-    for source, target in COMPARISONS:
+    for target in COMPARISONS:
         if _wanted(target, options):
-            _compare(source, target, options)
+            _compare(target, ROWS, "rows", ("--seeds", "0"), options)
+            if target in SEVERAL:
+                chosen = ("--seeds", options.seeds, "--fractions", options.fractions)
+                _compare(target, (*SIMPLE, *OURS), "seeds", chosen, options)
     print(_summary(options.out))
 
 
@@ -103,18 +114,18 @@ def _train(name: str, platforms: tuple[str, ...], options: argparse.Namespace) -
     _run([*command, *(["--resume"] if run.exists() else [])])
 
 
-def _evaluate(name: str, options: argparse.Namespace) -> None:
-    run = options.out / "runs" / name
-    if not (run / "evaluation" / f"{name}.json").exists():
-        _run(["evaluate", run, "--data", options.out / "data" / name, "--baselines", *SIMPLE])
-
-
-def _compare(source: str, target: str, options: argparse.Namespace) -> None:
-    """What is done is kept by ``compare`` itself."""
-    rows = ",".join((*SIMPLE, "identity", "identity-counts", "no-counts", "scratch", "zero-shot", "transferred"))
-    command = ["compare", options.out / "runs" / source, "--data", options.out / "data" / target, "--rows", rows]
-    command += ["--out", options.out / "compare" / target, "--fractions", options.fractions, "--seeds", options.seeds]
-    _run(command)
+def _compare(target: str, rows: tuple[str, ...], name: str, chosen: tuple[str, ...], options: argparse.Namespace) -> None:
+    """One comparison; what it has in common with another of the same target is kept by ``compare`` itself."""
+    kept = options.out / "results" / f"{target}-{name}.json"
+    if kept.exists():
+        return
+    source, more = COMPARISONS[target]
+    out = options.out / "compare" / target
+    command = ["compare", options.out / "runs" / source, "--data", options.out / "data" / target, "--out", out]
+    _run([*command, "--rows", ",".join(rows), *chosen, *more])
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    for file in ("compare.png", "compare.json"):
+        shutil.copy(out / file, kept.with_suffix(Path(file).suffix))
 
 
 def _trained(run: Path) -> bool:
@@ -130,21 +141,22 @@ def _run(command: list[object]) -> None:
 
 
 def _summary(out: Path) -> str:
-    """All overall results as one Markdown table."""
-    rows = ["| platform | method | HR@10 | NDCG@10 | HR@50 | cold HR@10 |", "|---|---|---|---|---|---|"]
-    for target in PLATFORMS:
-        for path in sorted(out.glob(f"runs/*/evaluation/{target}.json")):
-            for result in json.loads(path.read_text())["evaluations"]:
-                metrics = result["overall"]["metrics"]
-                cold = next((s for s in result["slices"] if "cold" in s["label"]), None)
-                shown = [_interval(metrics[name]) for name in ("HR@10", "NDCG@10", "HR@50")]
-                shown.append(_interval(cold["metrics"]["HR@10"]) if cold else "")
-                rows.append(f"| {target} | {result['ranker']} | {' | '.join(shown)} |")
-    return "\n".join(rows)
+    """All comparisons as one Markdown table, and their sentences."""
+    lines = ["| comparison | row | HR@10 | NDCG@10 | HR@50 | NDCG@10 cold | NDCG@10 tail |", "|---|" + "---|" * 6]
+    sentences = []
+    for path in sorted((out / "results").glob("*.json")):
+        document = json.loads(path.read_text())
+        sentences.append(f"{path.stem}: {document['sentence']}")
+        lines += [_line(path.stem, row) for row in document["rows"]]
+    return "\n".join([*lines, "", *sentences])
 
 
-def _interval(value: dict[str, float]) -> str:
-    return f"{value['value']:.4f} [{value['low']:.4f}, {value['high']:.4f}]"
+def _line(name: str, row: dict[str, Any]) -> str:
+    shown = [row["metrics"][metric] for metric in ("HR@10", "NDCG@10", "HR@50")]
+    told = [f"{value['value']:.4f} [{value['low']:.4f}, {value['high']:.4f}]" for value in shown]
+    parts = {part["label"]: part["value"]["value"] for part in row["slices"]}
+    told += [f"{parts[label]:.4f}" for label in ("0 (cold)", "0-4 (tail)")]
+    return " | ".join([f"| {name}", row["label"], *told]) + " |"
 
 
 if __name__ == "__main__":

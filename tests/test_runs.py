@@ -68,14 +68,19 @@ def test_a_folder_with_anything_in_it_is_not_written_over(tmp_path: Path) -> Non
 
 def test_the_card_says_what_a_reader_needs(tmp_path: Path) -> None:
     model = Case().model
-    record = recorded(tmp_path, platform())
+    stage = {"objective": {"kind": "masked"}, "tune": "frozen"}
+    record = recorded(tmp_path, platform()).model_copy(update={"stages": (stage,)})
     became = fates(model, initial_sources(model))
     write_parameters(tmp_path, became)
-    write_card(tmp_path, record, became, {"NDCG@10": "0.1234", "best_step": 7})
+    write_card(
+        tmp_path, record, became, {"NDCG@10": "0.1234", "best_step": 7, "weighed": {"popularity": 0.5, "unseen": 1.0}}
+    )
     card = (tmp_path / "README.md").read_text()
     total = sum(p.numel() for p in model.parameters())
     for told in ("library_name: transrec", "`source`", "0.1234", f"{total:,} of {total:,} parameters", "`users` | fresh"):
         assert told in card
+    assert "Stages before: masked (`frozen`)." in card
+    assert "| weighed | popularity 0.5, unseen 1 |" in card
 
 
 def test_a_run_knows_which_of_its_datasets_is_meant(tmp_path: Path) -> None:

@@ -47,23 +47,30 @@ class CountPrior(nn.Module):
         Args:
             scores_QC: what content says.
             evidence: of the same queries and candidates.
-            popularity: how much of what popularity is worth counts: 1 as learned, which ranks best on the whole; with less,
+            popularity: how much of what popularity is worth counts: 1 as it was weighed after training; with less,
                 rare and new items come up; 0 for none.
         """
         # where every candidate but the target has been touched, being untouched would give the target away, and what it is
         # worth would only grow
         identified = evidence.targets_Q is None or bool((evidence.popularity_C == 0).any())
-        unseen = self.unseen if identified else self.unseen.detach()
-
-        def base(counts: Tensor) -> Tensor:
-            return popularity * self.popularity * torch.log1p(counts) + unseen * (counts == 0)
-
-        base_C = base(evidence.popularity_C)
+        base_C = self.base(evidence.popularity_C, popularity, identified=identified)
         total_QC = scores_QC + base_C
         for kind, shares_QC in evidence.shares.items():
             total_QC = total_QC + self.weights[kind] * torch.log1p(self.sharpness[kind].exp() * shares_QC)
         if evidence.targets_Q is None or evidence.target_popularity_Q is None:
             return total_QC
-        own_Q = base(evidence.target_popularity_Q) - base_C[evidence.targets_Q]
+        own_Q = self.base(evidence.target_popularity_Q, popularity, identified=identified)
+        own_Q = own_Q - base_C[evidence.targets_Q]
         queries_Q = torch.arange(len(own_Q), device=own_Q.device)
         return total_QC.index_put((queries_Q, evidence.targets_Q), own_Q, accumulate=True)
+
+    def base(self, counts: Tensor, popularity: float = 1.0, *, identified: bool = True) -> Tensor:
+        """What being touched so often is worth, whatever the history: a log(1 + n) + b [n = 0].
+
+        Args:
+            counts: training events, of any shape.
+            popularity: how much of a counts.
+            identified: whether b may learn from this.
+        """
+        unseen = self.unseen if identified else self.unseen.detach()
+        return popularity * self.popularity * torch.log1p(counts) + unseen * (counts == 0)

@@ -1,45 +1,81 @@
-"""Weighing popularity by validation: only two numbers move, and only if validation gains."""
+"""Weighing popularity by validation: only two numbers move, validation gains, and rare items get what is allowed."""
 
 from __future__ import annotations
 
+import numpy as np
+import pytest
 import torch
 from cases import Case
 
 from transrec.data.counts import Counts
 from transrec.data.splits import leave_one_out
 from transrec.evaluation.ranks import ModelRanker, validation_metrics
+from transrec.prior import CountPrior
 from transrec.recipes.platform import Platform
-from transrec.recipes.weighing import weigh_popularity
+from transrec.recipes.weighing import Weighing, choose, weigh_popularity
 from transrec.retrieval.index import CatalogIndex
 
 
+class Weighed:
+    """A case whose prior knows what follows, and overrates popularity by far."""
+
+    def __init__(self, *, popularity: float = 50.0) -> None:
+        self.case = Case()
+        self.split = leave_one_out(self.case.dataset.interactions)
+        self.counts = Counts.of(self.split, len(self.case.dataset.catalog))
+        prior = self.case.model.prior
+        assert prior is not None
+        self.prior: CountPrior = prior
+        with torch.no_grad():
+            self.prior.weights["followers"].fill_(5.0)
+            self.prior.popularity.fill_(popularity)
+
+    @property
+    def ranker(self) -> ModelRanker:
+        return ModelRanker(self.case.model, CatalogIndex.encode(self.case.model, self.case.store, self.counts))
+
+    @property
+    def reached(self) -> float:
+        return validation_metrics(self.ranker, self.split)["NDCG@10"]
+
+    def weigh(self, allowance: float) -> Weighing:
+        platform = Platform(self.case.dataset, self.split, self.case.store, self.counts)
+        return weigh_popularity(self.case.model, [platform], metric="NDCG@10", allowance=allowance)
+
+
 def test_popularity_that_misleads_is_weighed_less_and_nothing_else_moves() -> None:
-    case = Case()
-    split = leave_one_out(case.dataset.interactions)
-    counts = Counts.of(split, len(case.dataset.catalog))
-    platform = Platform(case.dataset, split, case.store, counts)
-    prior = case.model.prior
-    assert prior is not None
-    with torch.no_grad():  # what follows is right here, and drowned by far too much popularity
-        prior.weights["followers"].fill_(5.0)
-        prior.popularity.fill_(50.0)
-    before = {name: tensor.clone() for name, tensor in case.model.state_dict().items()}
-
-    def reached() -> float:
-        ranker = ModelRanker(case.model, CatalogIndex.encode(case.model, case.store, counts))
-        return validation_metrics(ranker, split)["NDCG@10"]
-
-    start = reached()
-    best, chosen = weigh_popularity(case.model, [platform], metric="NDCG@10", users=None)
-    assert best > start and best == reached()
-    assert chosen["popularity"] < 1 and prior.popularity == 50.0 * chosen["popularity"]
-    moved = [name for name, tensor in case.model.state_dict().items() if not torch.equal(tensor, before[name])]
+    world = Weighed()
+    before = {name: tensor.clone() for name, tensor in world.case.model.state_dict().items()}
+    start = world.reached
+    weighed = world.weigh(0.0)
+    assert weighed.reached > start
+    assert weighed.reached == weighed.highest == pytest.approx(world.reached)
+    assert weighed.factor < 1
+    assert world.prior.popularity.item() == pytest.approx(50.0 * weighed.factor)
+    moved = [name for name, tensor in world.case.model.state_dict().items() if not torch.equal(tensor, before[name])]
     assert set(moved) <= {"prior.popularity", "prior.unseen"}
 
 
+def test_rare_targets_get_what_is_allowed_and_no_more() -> None:
+    weighings = [(1.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 2.0)]
+    values_W, rare_W = np.array([0.100, 0.099, 0.0991, 0.090]), np.array([0.01, 0.02, 0.02, 0.09])
+    assert [choose(values_W, rare_W, weighings, allowance) for allowance in (0.0, 0.0095, 0.02, 0.2)] == [0, 2, 2, 3]
+
+
+def test_of_equals_the_nearest_to_what_was_learned_is_taken() -> None:
+    weighings = [(0.0, 0.0), (0.8, 0.5), (0.8, 0.0)]
+    assert choose(np.full(3, 0.1), np.zeros(3), weighings, 0.01) == 2
+
+
+def test_an_allowance_moves_a_model_within_it() -> None:
+    world = Weighed()
+    weighed = world.weigh(0.2)
+    assert 0.8 * weighed.highest <= weighed.reached <= weighed.highest
+    assert weighed.reached == pytest.approx(world.reached)
+
+
 def test_a_fresh_prior_stays_as_it_is() -> None:
-    case = Case()
-    split = leave_one_out(case.dataset.interactions)
-    platform = Platform(case.dataset, split, case.store, Counts.of(split, len(case.dataset.catalog)))
-    _, chosen = weigh_popularity(case.model, [platform], metric="NDCG@10", users=None)
-    assert chosen["popularity"] == 1.0
+    world = Weighed(popularity=0.0)
+    with torch.no_grad():
+        world.prior.weights["followers"].zero_()
+    assert world.weigh(0.0).settings["popularity"] == 1.0

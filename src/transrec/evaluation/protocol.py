@@ -39,7 +39,7 @@ class EvaluationSettings(Settings):
     seed: int = 0
     """Of the resamples."""
     popularity: float = Field(1.0, ge=0, allow_inf_nan=False)
-    """How much popularity counts for the run, where it has a prior: 1 as learned, which ranks best on the whole; with less,
+    """How much popularity counts for the run, where it has a prior: 1 as it was weighed after training; with less,
     rare and new items come up; 0 for none."""
 
 

@@ -220,12 +220,15 @@ def fit_stage(
     result = trainer.fit(model, objective, mixed, validate, resume=resume)
     if model.prior is None or not objective.asks_counts:
         return result
-    metric, users = stage.training.metric, stage.training.validation_users
-    best, chosen = weigh_popularity(model, platforms, metric=metric, users=users)
+    loop = stage.training
+    weighed = weigh_popularity(model, platforms, metric=loop.metric, allowance=loop.rare_allowance)
     if trainer.console:
-        told = f"popularity x {chosen['popularity']:g}, what is new {chosen['unseen']:+g}"
-        trainer.console.print(f"weighed by validation: {told}; {metric} {best:.4f}", highlight=False)
-    return replace(result, best=best, weighed=chosen)
+        told = f"popularity x {weighed.factor:g}, what is new {weighed.added:+g}; {loop.metric} {weighed.reached:.4f}"
+        spent = (
+            "" if weighed.reached == weighed.highest else f", of at most {weighed.highest:.4f}, for the sake of rare items"
+        )
+        trainer.console.print(f"weighed by validation: {told}{spent}", highlight=False)
+    return replace(result, best=weighed.reached, weighed=weighed.settings)
 
 
 def check_course(model: TransRec, course: Sequence[Stage]) -> None:

@@ -1,75 +1,136 @@
-"""Weighing popularity: what a prior learned of it in the past is set by what validation, which comes later, says."""
+"""Weighing popularity: what a prior learned of it in the past is set by what validation, which comes later, says.
+
+Axes: B histories in a block, V items in the catalog, E validation targets, W weighings.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import final
 
+import numpy as np
 import torch
+from torch import Tensor
 
-from transrec.evaluation.ranks import ModelRanker, validation_metrics
+from transrec.data.histories import Histories
+from transrec.evaluation.metrics import metric_columns
+from transrec.evaluation.ranks import sampled
+from transrec.evaluation.slices import TAIL
 from transrec.model import TransRec
 from transrec.prior import CountPrior
 from transrec.recipes.platform import Platform
-from transrec.retrieval.index import CatalogIndex
+from transrec.retrieval.index import CatalogIndex, encode_histories, hidden_pairs, users_at_once
+from transrec.retrieval.ranking import mean_ranks
 
-FACTORS = (0.8, 0.6, 0.4, 0.2, 0.0)
-"""What the learned worth of popularity is multiplied by, tried in this order."""
-ADDED = (0.5, 1.0, 1.5, 2.0)
-"""What is added to the score of items that nobody has touched, tried in this order, or else taken off in this order."""
+FACTORS = (1.0, 0.75, 0.5, 0.25, 0.0)
+"""What the learned worth of popularity is multiplied by."""
+ADDED = (0.0, 0.5, 1.0, 1.5, -1.0)
+"""What is added to the score of items that nobody has touched."""
+WEIGHED_BY = 10_000
+"""Validation users of a platform that decide, at most: more than stop a training, for weighings differ by little."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Weighing:
+    """What was chosen for a model.
+
+    Attributes:
+        factor: what its worth of popularity was multiplied by.
+        added: to the score of items that nobody has touched.
+        reached: the validation metric with it.
+        highest: the highest validation metric that was to be had.
+    """
+
+    factor: float
+    added: float
+    reached: float
+    highest: float
+
+    @property
+    def settings(self) -> Mapping[str, float]:
+        """What was chosen, by name, for the run's card."""
+        return {"popularity": self.factor, "unseen": self.added}
 
 
 @torch.no_grad()
-def weigh_popularity(
-    model: TransRec, platforms: Sequence[Platform], *, metric: str, users: int | None
-) -> tuple[float, Mapping[str, float]]:
-    """Weigh popularity, and what is new, by the validation targets; the weights of the prior are changed.
+def weigh_popularity(model: TransRec, platforms: Sequence[Platform], *, metric: str, allowance: float) -> Weighing:
+    """Weigh popularity, and what is new, by the validation targets; two weights of the prior are changed.
 
     Popularity is counted in the past. Later some of it has faded and some items are new, so what was worth most while
-    training is too much afterwards. The validation targets come later than training, as what the model is used for will; two
-    numbers are set by them, each as long as it helps.
+    training is too much afterwards. The validation targets come later than training, as what the model is used for will.
+    Near the top the metric is flat, while rare items rank much better with less popularity: of all weighings that reach
+    the highest metric but for the allowance, the one is taken that ranks rare targets best.
 
     Args:
         model: has a prior.
         platforms: whose validation targets decide; the mean over them.
         metric: the validation metric.
-        users: at most so many of each are ranked.
-
-    Returns:
-        the metric that is reached, and what was chosen: the factor, and what was added.
+        allowance: the share of the metric that may be given up for targets with at most four training events.
     """
     prior = model.prior
     assert prior is not None
-    rankers = [(ModelRanker(model, CatalogIndex.encode(model, p.store, p.counts)), p.split) for p in platforms]
+    weighings = list(product(FACTORS, ADDED))
+    values_W, rare_W = np.zeros(len(weighings)), np.zeros(len(weighings))
+    for platform in platforms:
+        values_WE, rare_E = _values(model, platform, weighings, metric=metric)
+        values_W += values_WE.mean(axis=1) / len(platforms)
+        if rare_E.any():
+            rare_W += values_WE[:, rare_E].mean(axis=1)
+    chosen = choose(values_W, rare_W, weighings, allowance)
+    factor, added = weighings[chosen]
+    _apply(prior, prior.popularity * factor, prior.unseen + added)
+    return Weighing(factor, added, float(values_W[chosen]), float(values_W.max()))
 
-    def reached() -> float:
-        return sum(validation_metrics(ranker, split, limit=users)[metric] for ranker, split in rankers) / len(rankers)
 
-    best = reached()
+def choose(values_W: np.ndarray, rare_W: np.ndarray, weighings: Sequence[tuple[float, float]], allowance: float) -> int:
+    """Which weighing to take: within the allowance what ranks rare targets best; then all targets; then what is nearest.
+
+    Args:
+        values_W: the metric over all targets.
+        rare_W: the metric over rare targets.
+        weighings: what the popularity is multiplied by, and what is added to what is new.
+        allowance: the share of the highest metric that may be given up.
+    """
+    within = np.flatnonzero(values_W >= (1 - allowance) * values_W.max())
+    rare_W = rare_W if allowance else np.zeros_like(rare_W)
+    distance_W = [1 - factor + abs(added) for factor, added in weighings]
+    return int(min(within, key=lambda w: (-rare_W[w], -values_W[w], distance_W[w])))
+
+
+def _values(
+    model: TransRec, platform: Platform, weighings: Sequence[tuple[float, float]], *, metric: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """The metric of every validation target under each weighing, (W, E), and which targets are rare, (E,)."""
+    prior, counts, split = model.prior, platform.counts, platform.split
+    assert prior is not None
+    assert counts is not None
+    index = CatalogIndex.encode(model, platform.store, counts)
+    targets = sampled(split.validation, WEIGHED_BY, np.random.default_rng(0))
+    histories = Histories.before(split.interactions, targets)
+    rows_E = split.interactions.rows[targets.positions]
     learned, unseen = prior.popularity.clone(), prior.unseen.clone()
-    best, factor = _climbed(1.0, best, FACTORS, lambda value: _set(prior, learned * value, unseen), reached)
-    weighed = prior.popularity.clone()
-    best, added = _climbed(0.0, best, ADDED, lambda value: _set(prior, weighed, unseen + value), reached)
-    if not added:
-        less = [-value for value in ADDED]
-        best, added = _climbed(0.0, best, less, lambda value: _set(prior, weighed, unseen + value), reached)
-    return best, {"popularity": factor, "unseen": added}
+    popularity_V = torch.as_tensor(counts.popularity_V, dtype=torch.float32, device=index.vectors_VD.device)
+    ranks_WE = np.empty((len(weighings), len(rows_E)))
+    step = users_at_once(len(index))
+    for start in range(0, len(rows_E), step):
+        block = histories.block(start, min(start + step, len(rows_E)))
+        hidden_M2 = hidden_pairs(block, index.vectors_VD.device)
+        targets_B = torch.from_numpy(rows_E[start : start + step]).to(index.vectors_VD.device)
+        # all that does not depend on the weighing is computed once
+        _apply(prior, torch.zeros_like(learned), torch.zeros_like(unseen))
+        rest_BV = index.scores(encode_histories(model, index, block))
+        for place, (factor, added) in enumerate(weighings):
+            _apply(prior, learned * factor, unseen + added)
+            scores_BV = index.unreadable_last(rest_BV + prior.base(popularity_V))
+            ranks_WE[place, start : start + step] = mean_ranks(scores_BV, targets_B, hidden_M2).cpu()
+    _apply(prior, learned, unseen)
+    values_WE = np.stack([metric_columns(ranks_E, (10,))[metric] for ranks_E in ranks_WE])
+    return values_WE, counts.popularity_V[rows_E] <= TAIL
 
 
-def _climbed(
-    start: float, best: float, tried: Sequence[float], apply: Callable[[float], None], reached: Callable[[], float]
-) -> tuple[float, float]:
-    """Go along the values as long as it helps, and leave the best one applied."""
-    chosen = start
-    for value in tried:
-        apply(value)
-        found = reached()
-        if found <= best:
-            break
-        best, chosen = found, value
-    apply(chosen)
-    return best, chosen
-
-
-def _set(prior: CountPrior, popularity: torch.Tensor, unseen: torch.Tensor) -> None:
+def _apply(prior: CountPrior, popularity: Tensor, unseen: Tensor) -> None:
     prior.popularity.copy_(popularity)
     prior.unseen.copy_(unseen)

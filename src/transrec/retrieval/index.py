@@ -186,6 +186,10 @@ class CatalogIndex:
         if self.known is not None:
             evidence = self.known.counts.evidence(queries.histories).to(scores_BV.device)
             scores_BV = self.known.prior(scores_BV, evidence, self.known.popularity)
+        return self.unreadable_last(scores_BV)
+
+    def unreadable_last(self, scores_BV: Tensor) -> Tensor:
+        """The same scores, in place, with items that the model can make nothing of below all others."""
         if len(self.unreadable):
             scores_BV[:, torch.from_numpy(self.unreadable).to(scores_BV.device)] = scores_BV.min() - 1.0
         return scores_BV
