@@ -26,7 +26,7 @@ from transrec.evaluation.ranks import ModelRanker, RankedTargets, rank_targets
 from transrec.settings import read_yaml
 
 HERE = Path(__file__).parent
-DEFAULT = "the recipe"
+DEFAULT, IDS = "the recipe", "with ids besides"
 
 CHOICES: dict[str, dict[str, object]] = {
     DEFAULT: {},
@@ -45,8 +45,11 @@ CHOICES: dict[str, dict[str, object]] = {
     "width 384": {"model.items.width": 384},
     "one layer": {"model.users.layers": 1},
     "dropout 0.4": {"model.users.dropout": 0.4},
-    "with ids besides": {"model.items.modalities": ["text", "identity"], "model.items.modality_dropout": 0.2},
+    IDS: {"model.items.modality_dropout": 0.2},
     "512 negatives": {"objective.softmax.shared_negatives": 512},
+    "learning rate 0.002": {"training.learning_rate": 0.002},
+    "eight epochs": {"training.epochs": 8},
+    "nothing given for rare items": {"training.rare_allowance": 0.0},
 }
 """One row each: what is changed, by dotted name."""
 
@@ -88,11 +91,11 @@ def _ranked(choice: str, seed: int, dataset: Dataset, options: argparse.Namespac
 
 def _settings(choice: str, seed: int, dataset: Dataset, options: argparse.Namespace) -> TrainSettings:
     document = read_yaml(HERE / "real.yaml")
-    pictures = "image" in dataset.catalog.modalities
+    modalities = [name for name in ("text", "image") if name in dataset.catalog.modalities]
     changes = {
         "model.items.text.backbone": str(options.minilm),
         "model.items.custom_options": {"image": {"weights": str(options.squeezenet)}},
-        "model.items.modalities": ["text", "image"] if pictures else ["text"],
+        "model.items.modalities": [*modalities, "identity"] if choice == IDS else modalities,
         "training.seed": seed,
         "training.tensorboard": False,
         **CHOICES[choice],

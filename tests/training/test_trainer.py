@@ -158,6 +158,18 @@ def test_adding_gradients_of_parts_takes_the_windows_of_as_many_batches(tmp_path
     assert len(rows(tmp_path, "train")) == case.batches.steps_per_epoch // 2
 
 
+def test_encoders_read_so_many_items_at_a_time_while_it_trains(case: Case) -> None:
+    seen: list[int | None] = []
+
+    def validate(model: TransRec) -> Mapping[str, float]:
+        seen.append(model.items.at_once)
+        return {"NDCG@10": 0.1}
+
+    Trainer(settings(epochs=1, items_at_once=3)).fit(case.model, case.objective, case.batches, validate)
+    assert seen == [3]
+    assert case.model.items.at_once is None
+
+
 def test_max_steps_ends_with_a_validation(tmp_path: Path, case: Case) -> None:
     result = fit(case, Validation([0.1]), tmp_path, max_steps=2, epochs=50)
     assert result.steps == 2 and len(rows(tmp_path, "validation")) == 1

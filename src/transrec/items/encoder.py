@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transrec.data.batches import ItemPart
 from transrec.data.catalog import Item
 from transrec.errors import ModelError
+from transrec.items.chunks import in_chunks
 from transrec.items.cutting import Cut
 
 Prepared = Mapping[str, Any]
@@ -97,13 +98,25 @@ class ModalityEncoder(nn.Module, ABC):
         vectors: Tensor = cut.upper(lambda: self(prepared), lowered[STATES])
         return vectors
 
-    def encode(self, part: ItemPart) -> Tensor:
-        """Vectors of shape (n, width) of a part of a batch, from as far as its content has come; equal content runs once."""
-        vectors: Tensor
+    def encode(self, part: ItemPart, at_once: int | None = None) -> Tensor:
+        """Vectors of shape (n, width) of a part of a batch, from as far as its content has come; equal content runs once.
+
+        Args:
+            part: of a batch.
+            at_once: items at a time, their activations made again in the backward pass; all when None, and in an encoder
+                that is not ``steady``, whose BatchNorm would see other batches.
+        """
+
+        def run(content: Prepared) -> Tensor:
+            vectors: Tensor = self.upper(content, part.below) if part.below else self(content)
+            return vectors
+
         if isinstance(part.content, Tensor):
             vectors = part.content
+        elif at_once is None or not self.steady:
+            vectors = run(part.content)
         else:
-            vectors = self.upper(part.content, part.below) if part.below else self(part.content)
+            vectors = in_chunks(run, part.content, at_once)
         return vectors if part.inverse_n is None else vectors[part.inverse_n]
 
     def cut(self, below: int) -> Cut:

@@ -74,6 +74,10 @@ class ItemEncoder(nn.Module):
         encoders: by modality; each must call itself by the name under which it is given.
         settings: width, projection, fusion and modality dropout.
 
+    Attributes:
+        at_once: items that an encoder reads at a time where gradients are wanted; all when None. See
+            :func:`~transrec.items.chunks.in_chunks`.
+
     Raises:
         ModelError: there is no encoder, a name cannot be used, or an identity table has another width.
     """
@@ -86,6 +90,7 @@ class ItemEncoder(nn.Module):
         self.encoders = nn.ModuleDict(encoders)
         self.projections = nn.ModuleDict({name: _projection(encoder, settings) for name, encoder in encoders.items()})
         self.fusion = build_fusion(settings.fusion, list(encoders), settings.width)
+        self.at_once: int | None = None
 
     def forward(self, batch: ItemBatch) -> ItemViews:
         """Encode the distinct items of a batch.
@@ -108,7 +113,7 @@ class ItemEncoder(nn.Module):
         part = batch.parts.get(name)
         if part is None or not len(part.index_n):
             return torch.zeros(batch.size, self.width, device=self._like.device, dtype=self._like.dtype)
-        vectors = self.preparers()[name].encode(part)
+        vectors = self.preparers()[name].encode(part, self.at_once if torch.is_grad_enabled() else None)
         projection = self.projections[name]
         projected_nD: Tensor = (
             projection(vectors, batch.platform) if isinstance(projection, Projection) else projection(vectors)

@@ -26,6 +26,10 @@ class TrainingSettings(Settings):
     has batches, so that a large platform sets the tone."""
     accumulate: int = Field(default=1, ge=1)
     """Batches whose gradients are added before the weights move. In-batch negatives do not cross batches."""
+    items_at_once: int | None = Field(default=None, ge=1)
+    """Items that an encoder reads at a time; what it needs for the backward pass is then computed once more, and memory does
+    not grow with the batch, at the price of one forward pass. The loss is still over all items of the batch, and the same.
+    null: all of them at once."""
     learning_rate: float = Field(default=1e-3, gt=0)
     """Peak learning rate of everything that starts fresh: projections, fusion, user encoder, scorer, and what a tuning rule
     adds."""

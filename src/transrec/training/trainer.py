@@ -123,6 +123,7 @@ class Trainer:
         progress = keeper.load(model, optimiser) if resume else keeper.begin(model, optimiser)
         per_epoch = max(1, batches.steps_per_epoch // settings.accumulate)
         total = min(settings.epochs * per_epoch, settings.max_steps or settings.epochs * per_epoch)
+        model.items.at_once = settings.items_at_once
         unfreezing = Unfreezing(model, settings.unfreeze_every, per_epoch=per_epoch, total=total)
 
         with TrainingLog(
@@ -152,6 +153,7 @@ class Trainer:
                     break
         accelerator.wait_for_everyone()
         unfreezing.end()
+        model.items.at_once = None
         keeper.put_back(model)
         model.eval()
         assert progress.best is not None
