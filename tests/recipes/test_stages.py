@@ -27,6 +27,8 @@ from transrec.training.trainer import Fit
 QUIET = Console(quiet=True)
 DATA = platform()
 
+MEASURED = ("windows_per_second", "waiting_for_input")
+
 
 def settings(**changes: object) -> TrainSettings:
     """Masked items for two epochs, then multi-step prediction for two."""
@@ -50,7 +52,7 @@ def fitted(out: Path | None = None, *, resume: bool = False, **changes: object) 
 
 def rows(path: Path) -> list[dict[str, float]]:
     found = [json.loads(line) for line in path.read_text().splitlines()]
-    return [{name: value for name, value in row.items() if name != "windows_per_second"} for row in found]
+    return [{name: value for name, value in row.items() if name not in MEASURED} for row in found]
 
 
 def test_a_stage_says_only_what_differs() -> None:

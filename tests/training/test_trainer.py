@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import statistics
+import time
 from collections.abc import Mapping
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
@@ -15,6 +18,8 @@ from transrec.errors import RunError, TrainingError
 from transrec.model import TransRec
 from transrec.training.settings import TrainingSettings
 from transrec.training.trainer import Fit, Trainer, resolve_device
+
+MEASURED = ("windows_per_second", "waiting_for_input")
 
 
 @pytest.fixture
@@ -106,7 +111,7 @@ def test_resuming_an_interrupted_training_is_the_same_training_bit_for_bit(tmp_p
         assert tensor.equal(resumed.model.state_dict()[name]), name
 
     def without_speed(folder: Path) -> list[dict[str, float]]:
-        return [{k: v for k, v in row.items() if k != "windows_per_second"} for row in rows(folder, "train")]
+        return [{k: v for k, v in row.items() if k not in MEASURED} for row in rows(folder, "train")]
 
     assert without_speed(tmp_path / "whole") == without_speed(tmp_path / "broken")
 
@@ -168,6 +173,19 @@ def test_encoders_read_so_many_items_at_a_time_while_it_trains(case: Case) -> No
     Trainer(settings(epochs=1, items_at_once=3)).fit(case.model, case.objective, case.batches, validate)
     assert seen == [3]
     assert case.model.items.at_once is None
+
+
+def test_the_share_of_time_that_is_spent_on_waiting_for_batches_is_told(tmp_path: Path, case: Case) -> None:
+    made = case.batches.batch
+
+    def slow(step: int) -> SequenceBatch:
+        time.sleep(0.2)  # the step itself takes a few milliseconds
+        return made(step)
+
+    with mock.patch.object(case.batches, "batch", slow):
+        fit(case, Validation([0.1]), tmp_path, epochs=1)
+    shares = [row["waiting_for_input"] for row in rows(tmp_path, "train")]
+    assert shares and 0.5 < statistics.median(shares) <= 1
 
 
 def test_max_steps_ends_with_a_validation(tmp_path: Path, case: Case) -> None:

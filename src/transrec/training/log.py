@@ -51,11 +51,11 @@ class TrainingLog:
             console=console or Console(stderr=True),
         )
         self._task = self._progress.add_task("training", total=total, completed=start, told="")
-        self._since, self._users = time.perf_counter(), 0
+        self._begin()
 
     def __enter__(self) -> Self:
         self._progress.start()
-        self._since = time.perf_counter()
+        self._begin()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -68,12 +68,19 @@ class TrainingLog:
         self._users += users
         self._progress.advance(self._task)
 
+    def waited(self, seconds: float) -> None:
+        """A step waited so long for its batch."""
+        self._waited += seconds
+
     def training(self, step: int, epoch: float, values: Mapping[str, float]) -> None:
-        """Log the loss and its parts; adds the speed since the last call."""
-        speed = self._users / max(time.perf_counter() - self._since, 1e-9)
-        self._since, self._users = time.perf_counter(), 0
-        self._write("train", step, {"epoch": round(epoch, 3), **values, "windows_per_second": speed})
-        self._progress.update(self._task, told=f"loss {values['loss']:.4f} · {speed:,.0f} windows/s")
+        """Log the loss and its parts; adds the speed since the last call and the share of the time spent waiting for input."""
+        seconds = max(time.perf_counter() - self._since, 1e-9)
+        speed, waiting = self._users / seconds, min(self._waited / seconds, 1.0)
+        self._begin()
+        measured = {"windows_per_second": speed, "waiting_for_input": waiting}
+        self._write("train", step, {"epoch": round(epoch, 3), **values, **measured})
+        told = f"loss {values['loss']:.4f} · {speed:,.0f} windows/s · waits for input {waiting:.0%}"
+        self._progress.update(self._task, told=told)
 
     def validation(self, step: int, epoch: float, values: Mapping[str, float], *, best: bool) -> None:
         """Log the metrics of a validation and tell the person."""
@@ -81,7 +88,11 @@ class TrainingLog:
         told = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
         mark = "  [green]best" if best else ""
         self._progress.console.print(f"epoch {epoch:5.1f}  step {step:6d}  validation {told}{mark}", soft_wrap=True)
-        self._since, self._users = time.perf_counter(), 0  # validating is not training time
+        self._begin()  # validating is not training time
+
+    def _begin(self) -> None:
+        """Begin to measure the next steps."""
+        self._since, self._users, self._waited = time.perf_counter(), 0, 0.0
 
     def _write(self, kind: str, step: int, values: Mapping[str, float]) -> None:
         if self._path:

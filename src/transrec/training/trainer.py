@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -130,7 +131,7 @@ class Trainer:
             folder, total=total, start=progress.step, tensorboard=settings.tensorboard, console=self.console
         ) as log:
             steps = range(progress.step, 0 if progress.done else total)
-            for step, parts in zip(steps, _prefetched(batches, steps, settings.accumulate), strict=True):
+            for step, parts in zip(steps, _prefetched(batches, steps, settings.accumulate, log.waited), strict=True):
                 factor = rate_factor(step, total, settings)
                 set_rates(optimiser, factor)
                 unfreezing.at(step)
@@ -183,8 +184,13 @@ class Trainer:
         return loss
 
 
-def _prefetched(batches: Batches, steps: range, parts: int) -> Iterator[list[SequenceBatch]]:
-    """The batches of these steps, ``parts`` a step; the next are made in another thread while the present ones train."""
+def _prefetched(
+    batches: Batches, steps: range, parts: int, waited: Callable[[float], None]
+) -> Iterator[list[SequenceBatch]]:
+    """The batches of these steps, ``parts`` a step; the next are made in another thread while the present ones train.
+
+    ``waited`` is told the seconds that each step had to wait for them.
+    """
 
     def make(step: int) -> list[SequenceBatch]:
         return [batches.batch(step * parts + part) for part in range(parts)]
@@ -193,7 +199,9 @@ def _prefetched(batches: Batches, steps: range, parts: int) -> Iterator[list[Seq
         coming = pool.submit(make, steps.start) if steps else None
         for step in steps:
             assert coming is not None
+            asked = time.perf_counter()
             ready = coming.result()
+            waited(time.perf_counter() - asked)
             coming = pool.submit(make, step + 1) if step + 1 < steps.stop else None
             yield ready
 
