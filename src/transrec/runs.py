@@ -174,13 +174,11 @@ def write_card(folder: Path, record: RunRecord, fates: Sequence[Fate], validatio
         fates: of its parameters.
         validation: named numbers of the training's end.
     """
-    learning = sum(row.learning for row in summarised(fates))
-    total = sum(row.total for row in summarised(fates) if row.source != "drop")
-    rows = "\n".join(f"| `{r.part}` | {r.source} | {r.learning:,} | {r.total:,} |" for r in summarised(fates))
+    parts = summarised(fates)
+    learning, total = sum(part.learning for part in parts), sum(part.total for part in parts if part.source != "drop")
+    rows = "\n".join(f"| `{r.part}` | {r.source} | {r.learning:,} | {r.total:,} |" for r in parts)
     learned = "\n".join(f"- {d.name} (fingerprint `{d.fingerprint}`)" for d in record.data)
     numbers = "\n".join(f"| {name} | {_told(value)} |" for name, value in validation.items())
-    stages = ", then ".join(f"{stage['objective']['kind']} (`{stage['tune']}`)" for stage in record.stages)
-    before = f" Stages before: {stages}." if stages else ""
     origin = f"It started from the run `{Path(record.source).name}`." if record.source else "It started from no other run."
     (folder / "README.md").write_text(
         f"""---
@@ -198,7 +196,7 @@ by their content and can be moved to platforms that share no user and no item wi
 
 {learned}
 
-Split: {record.split.kind}. Tuning rule: `{record.tune}`; {learning:,} of {total:,} parameters learned.{before}
+Split: {record.split.kind}. Tuning rule: `{record.tune}`; {learning:,} of {total:,} parameters learned.{_stages(record)}
 
 ## Validation
 
@@ -234,3 +232,9 @@ which item a user took next, not which one would have pleased them most.
 def _told(value: object) -> str:
     """A value for a table: a mapping as its entries."""
     return ", ".join(f"{name} {number:g}" for name, number in value.items()) if isinstance(value, Mapping) else str(value)
+
+
+def _stages(record: RunRecord) -> str:
+    """A sentence on the trainings that came before; empty if none did."""
+    stages = ", then ".join(f"{stage['objective']['kind']} (`{stage['tune']}`)" for stage in record.stages)
+    return f" Stages before: {stages}." if stages else ""

@@ -32,6 +32,7 @@ def compare(
     settings: CompareSettings | None = None,
     out: str | Path | None = None,
     *,
+    jobs: str | Path | None = None,
     console: Console | None = None,
 ) -> Comparison:
     """Train and rank every row on the target's test events, and say what the numbers show.
@@ -44,6 +45,7 @@ def compare(
         data: the target: a dataset folder, or a dataset in memory.
         settings: which rows, seeds and shares of the users, and how sure one wants to be.
         out: a folder for ``compare.json``, ``compare.png`` and the trained models; ``RUN/compare/<dataset>`` when None.
+        jobs: where the trained models are instead, for comparisons that have some in common; ``jobs`` in ``out`` when None.
         console: where tables go; standard output when None.
 
     Returns:
@@ -63,13 +65,13 @@ def compare(
     for line in [line for checked in checks for line in told(checked)]:
         told_to.print(f"- {line}", markup=False, soft_wrap=True)
     _note_that_the_test_is_opened(folder)
-    workshop = Workshop(bench, settings, folder / JOBS)
+    workshop = Workshop(bench, settings, Path(jobs) if jobs is not None else folder / JOBS)
     finished, lacking = all_done(workshop, jobs_of(rows, settings, bench), told_to)
     left_out = {**left_out, **lacking}
     found = found_by(finished, rows, checks, settings, bench)
     comparison = Comparison(bench, settings, tuple(checks), found, left_out)
     _keep(comparison, folder)
-    _tell(comparison, folder, told_to)
+    _tell(comparison, folder, workshop.out, told_to)
     return comparison
 
 
@@ -90,7 +92,7 @@ def _keep(comparison: Comparison, folder: Path) -> None:
     save_figure(comparison, folder / FIGURE)
 
 
-def _tell(comparison: Comparison, folder: Path, console: Console) -> None:
+def _tell(comparison: Comparison, folder: Path, jobs: Path, console: Console) -> None:
     console.print(f"\n[bold]{escape(comparison.bench.dataset.name)}[/bold]")
     for line in how_measured(comparison):
         console.print(line, markup=False, soft_wrap=True)
@@ -99,5 +101,7 @@ def _tell(comparison: Comparison, folder: Path, console: Console) -> None:
         console.print(f"left out: {name}: {reason}", markup=False, soft_wrap=True)
     console.print(f"\n{comparison.sentence}", markup=False, soft_wrap=True, style="bold")
     console.print(
-        f"\nkept in {folder}: {DOCUMENT}, {FIGURE} and {JOBS}/; the test split has been opened", markup=False, soft_wrap=True
+        f"\nkept in {folder}: {DOCUMENT}, {FIGURE}; in {jobs}: a folder for each model; the test split has been opened",
+        markup=False,
+        soft_wrap=True,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -55,7 +55,7 @@ def _dots(axes: Axes, table: Sequence[RowResult], comparison: Comparison) -> Non
     metric = comparison.settings.metric
     places = np.arange(len(table))[::-1]
     for place, row in zip(places, table, strict=True):
-        value, colour = row.metrics[metric], _colour(row)
+        value, colour = row.metrics[metric], colour_of(row)
         axes.plot((value.low, value.high), (place, place), color=colour, linewidth=2.4, solid_capstyle="butt")
         axes.plot(value.value, place, "o", color=colour, markersize=7.5, markeredgecolor="white", markeredgewidth=0.8)
         if len(row.by_seed[metric]) > 1:
@@ -81,7 +81,7 @@ def _dots(axes: Axes, table: Sequence[RowResult], comparison: Comparison) -> Non
     several = any(len(row.by_seed[metric]) > 1 for row in table)
     line = f"line: {comparison.settings.evaluation.confidence:.0%} interval over users"
     axes.set_title(f"{line}; ticks: single seeds" if several else line, loc="left", fontsize=9, color="#555555")
-    _plain(axes, grid="x")
+    plain(axes, grid="x")
 
 
 def _curves(axes: Axes, curve: Sequence[RowResult], comparison: Comparison) -> None:
@@ -91,7 +91,7 @@ def _curves(axes: Axes, curve: Sequence[RowResult], comparison: Comparison) -> N
     for label in dict.fromkeys(row.label for row in curve):
         points = sorted((row for row in curve if row.label == label), key=lambda row: row.users)
         made = points[0].row.made
-        colour = _colour(points[0])
+        colour = colour_of(points[0])
         if isinstance(made, Transferred):
             _line(axes, points, metric, style=next(styles))
         elif points[0].row.name == SCRATCH:
@@ -112,13 +112,13 @@ def _curves(axes: Axes, curve: Sequence[RowResult], comparison: Comparison) -> N
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False, fontsize=9)
     axes.set_title("with fewer users; bands: intervals over users", loc="left", fontsize=9, color="#555555")
-    _plain(axes, grid="y")
+    plain(axes, grid="y")
 
 
 def _line(axes: Axes, points: Sequence[RowResult], metric: str, *, style: Any) -> None:
     """A line with the band of its intervals."""
     users, values = [row.users for row in points], [row.metrics[metric] for row in points]
-    colour = _colour(points[0])
+    colour = colour_of(points[0])
     axes.fill_between(users, [v.low for v in values], [v.high for v in values], color=colour, alpha=0.16, linewidth=0)
     means = [value.value for value in values]
     axes.plot(users, means, linestyle=style, marker="o", color=colour, markersize=5, linewidth=1.9, label=points[0].label)
@@ -133,7 +133,8 @@ def _best_simple(curve: Sequence[RowResult], metric: str) -> str | None:
     return max(simple, key=lambda label: float(np.mean(simple[label])), default=None)
 
 
-def _colour(row: RowResult) -> str:
+def colour_of(row: RowResult) -> str:
+    """The colour of a row, the same in every figure."""
     match row.row.made:
         case SimpleMethod():
             return SIMPLE
@@ -145,7 +146,8 @@ def _colour(row: RowResult) -> str:
             return MOVED
 
 
-def _plain(axes: Axes, *, grid: str) -> None:
+def plain(axes: Axes, *, grid: Literal["x", "y"]) -> None:
+    """Axes without a frame at the top and on the right, with a light grid along one of the two."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=9)
     (axes.xaxis if grid == "x" else axes.yaxis).grid(visible=True, color="#e3e3e3", linewidth=0.8)

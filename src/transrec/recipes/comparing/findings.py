@@ -30,6 +30,8 @@ class Findings:
         rivals: every row but the one with the highest mean, against that one.
         transfers: every transferred row against the one from scratch.
         fewer: the same at the smaller shares, each with the number of users.
+        evidence: what the verdict rests on.
+        mind: what has to be known with it; may be empty.
         verdict: what it comes to.
     """
 
@@ -40,6 +42,8 @@ class Findings:
     rivals: tuple[Contrast, ...]
     transfers: tuple[Contrast, ...]
     fewer: tuple[tuple[int, Contrast], ...]
+    evidence: Evidence
+    mind: str
     verdict: Verdict
 
     def against_the_best(self, label: str) -> Contrast | None:
@@ -107,6 +111,8 @@ def found_by(
         rivals=tuple(rivals),
         transfers=tuple(transfers),
         fewer=tuple((row.users, found) for (row, _), found in zip(smaller, fewer, strict=True)),
+        evidence=evidence,
+        mind=mind,
         verdict=judged(evidence, alpha=settings.alpha, mind=mind),
     )
 

@@ -79,7 +79,7 @@ class Comparison:
                 "stages": [stage.model_dump(mode="json") for stage in self.bench.stages],
             },
         }
-        cleaned: dict[str, Any] = _without_nan(document)
+        cleaned: dict[str, Any] = without_nan(document)
         return cleaned
 
 
@@ -127,13 +127,13 @@ def result_table(comparison: Comparison) -> Table:
         best = value.value == highest
         table.add_row(
             Text(row.label, style="bold" if best else ""),
-            _two(
-                f"{_short(value.value)}{'*' if best else ''}{'' if spread is None else f' ±{_short(spread)}'}",
-                f"{_short(value.low)}-{_short(value.high)}",
+            two_lines(
+                f"{short(value.value)}{'*' if best else ''}{'' if spread is None else f' ±{short(spread)}'}",
+                f"{short(value.low)}-{short(value.high)}",
                 bold=best,
             ),
             *_compared(found.against_the_best(row.label)),
-            _two(_sliced(row.slice(COLD)), _sliced(row.slice(TAIL))),
+            two_lines(_sliced(row.slice(COLD)), _sliced(row.slice(TAIL))),
             _cost(row),
         )
     return table
@@ -143,25 +143,30 @@ def _compared(against: Contrast | None) -> Sequence[Text]:
     if against is None:
         return (Text(), Text())
     points, percent = against.points, against.percent
-    p_value = "<.001" if against.corrected < 0.001 else f"{against.corrected:.3f}".removeprefix("0")
     return (
-        _two(_short(points.value, "+"), f"[{_short(points.low, '+')},{_short(points.high, '+')}]"),
-        _two(p_value, "" if math.isnan(percent.value) else f"{percent.value:+.0f} %"),
+        two_lines(short(points.value, "+"), f"[{short(points.low, '+')},{short(points.high, '+')}]"),
+        two_lines(short_p(against), "" if math.isnan(percent.value) else f"{percent.value:+.0f} %"),
     )
 
 
-def _short(value: float, sign: str = "") -> str:
+def short(value: float, sign: str = "") -> str:
     """Four decimals, without the zero before the point."""
     text = f"{value:{sign}.4f}"
     return text.replace("0.", ".", 1) if abs(value) < 1 else text
 
 
-def _two(above: str, below: str, *, bold: bool = False) -> Text:
+def short_p(against: Contrast) -> str:
+    """The corrected p-value with three decimals, without the zero before the point."""
+    return "<.001" if against.corrected < 0.001 else f"{against.corrected:.3f}".removeprefix("0")
+
+
+def two_lines(above: str, below: str, *, bold: bool = False) -> Text:
+    """A cell of a table: a number, and dim below it what belongs to it."""
     return Text.assemble((above, "bold" if bold else ""), (f"\n{below}", "dim"))
 
 
 def _sliced(part: SliceResult | None) -> str:
-    return "-" if part is None else f"{_short(part.value.value)}{'†' if part.small else ''}"
+    return "-" if part is None else f"{short(part.value.value)}{'†' if part.small else ''}"
 
 
 def _counted(part: SliceResult | None) -> str:
@@ -173,7 +178,7 @@ def _cost(row: RowResult) -> Text:
         return Text("-")
     resumed = "+" if any(own.resumed for own in row.tried) else ""
     memory = "" if row.memory is None else f"{row.memory / 2**30:.1f} GiB"
-    return _two(f"{_duration(row.seconds)}{resumed}", memory)
+    return two_lines(f"{_duration(row.seconds)}{resumed}", memory)
 
 
 def _duration(seconds: float) -> str:
@@ -257,10 +262,10 @@ def _point_json(row: RowResult, metric: str) -> dict[str, Any]:
     }
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
     """The same with null in place of what is not a number, for JSON has no word for it."""
     if isinstance(value, Mapping):
-        return {name: _without_nan(part) for name, part in value.items()}
+        return {name: without_nan(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(part) for part in value]
+        return [without_nan(part) for part in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,68 @@
+"""``transrec study``: the comparisons of the paper, each one table and one figure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from transrec.recipes.fitting import TrainSettings
+from transrec.recipes.studies.kinds import study_kinds
+from transrec.recipes.studies.settings import KindsSettings, SourcesSettings
+from transrec.recipes.studies.sources import study_sources
+
+study = App(name="study")
+
+
+@study.command
+def kinds(
+    run: Path,
+    /,
+    *,
+    data: Path,
+    out: Path | None = None,
+    config: Path | None = None,
+    settings: Annotated[KindsSettings, Parameter(name="*", negative_iterable=())] = KindsSettings(),  # noqa: B008
+) -> None:
+    """Does a run help a platform of texts, of pictures, of either, of both? One comparison for each, on the same events.
+
+    Versions of the target are made whose items have only their text, only their picture, or one of the two at random; on
+    each of them everything is done as by `transrec compare`, which opens the test split. What is done is found again;
+    interrupted, the same command goes on.
+
+    Args:
+        run: the run that would be transferred.
+        data: the dataset folder of the target platform.
+        out: a folder for the results; RUN/study/DATASET when not given.
+        config: a YAML file of the settings below.
+        settings: which kinds and rows, how often, and how sure.
+    """
+    study_kinds(run, data, settings, out)
+
+
+@study.command
+def sources(
+    data: list[Path],
+    /,
+    *,
+    target: Path,
+    config: Path,
+    out: Path | None = None,
+    training: Annotated[TrainSettings, Parameter(name="*")] = TrainSettings(),  # noqa: B008
+    settings: Annotated[SourcesSettings, Parameter(name="*", negative_iterable=())] = SourcesSettings(),  # noqa: B008
+) -> None:
+    """How many users of a source does it take? A run for each share of them, compared on the same target.
+
+    Everything on the target is done as by `transrec compare`, which opens the test split; from scratch is trained there once
+    for all shares. What is done is found again; interrupted, the same command goes on.
+
+    Args:
+        data: the dataset folders of the sources.
+        target: the dataset folder of the target platform.
+        config: a YAML file of the settings below, as for `transrec train`.
+        out: a folder for the results; study-TARGET when not given.
+        training: the model and how it learns, from the sources and then from the target.
+        settings: which shares, how often, and how sure.
+    """
+    study_sources(data, target, training, settings, out)

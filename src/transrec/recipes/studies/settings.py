@@ -1,0 +1,116 @@
+"""Settings of studies: what is compared in every line, how often, and how sure one wants to be."""
+
+from __future__ import annotations
+
+import difflib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+
+from transrec.data.kinds import KINDS
+from transrec.data.splits import SplitSettings
+from transrec.evaluation.protocol import EvaluationSettings
+from transrec.objectives import ObjectiveSettings
+from transrec.recipes.comparing.settings import CompareSettings, Listed
+from transrec.recipes.comparing.variants import SCRATCH, TRANSFERRED
+from transrec.recipes.stages import StageSettings
+from transrec.settings import Settings
+from transrec.training.settings import TrainingSettings
+
+USUAL = (SCRATCH, "zero-shot", TRANSFERRED)
+"""The rows of a comparison that a study makes unless others are asked for."""
+
+
+class StudySettings(Settings, ABC):
+    """What all studies have in common; each value means what it means to ``transrec compare``."""
+
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Listed, Field(min_length=1)] = (0, 1, 2)
+    """Every trained row is trained on the target once with each; separated by commas."""
+    rates: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Listed, Field(min_length=1)] = (1.0,)
+    """Factors of the learning rates that every trained row tries; the one that validates best counts."""
+    evaluation: EvaluationSettings = EvaluationSettings()
+    """Cutoffs and intervals."""
+    metric: str = "NDCG@10"
+    """What table and figure show: HR@k, NDCG@k or MRR@k with k among the cutoffs, or MRR."""
+    alpha: float = Field(default=0.05, gt=0, lt=1)
+    """How often one is ready to see a difference where there is none, over all lines of the table together."""
+    permutations: int = Field(default=10_000, ge=100)
+    """Relabellings of the paired randomisation tests."""
+    remove_overlap: bool = False
+    """Leave out of the test the targets that are items, or belong to users, that the source knows, too."""
+    keep_models: bool = True
+    """Keep the weights of what is trained on the target; the numbers are kept in any case."""
+
+    @property
+    @abstractmethod
+    def compared(self) -> Mapping[str, Any]:
+        """What this study asks of every comparison besides."""
+
+    def of_compare(self, **given: Any) -> CompareSettings:
+        """The settings of one comparison: what is set here, and what is given.
+
+        Raises:
+            SettingsError: there is no such row, rule or metric.
+        """
+        shared = self.model_dump(mode="json", include=set(StudySettings.model_fields))
+        return CompareSettings.from_mapping({**shared, **self.compared, **given})
+
+
+class KindsSettings(StudySettings):
+    """A study of kinds of target. What is not said of objective, training, split and stages is as in the run."""
+
+    kinds: Annotated[tuple[str, ...], Listed, Field(min_length=1)] = tuple(KINDS)
+    """Versions of the target: mixed (of items with both, half keep the text and half the picture), text, image, both (as it
+    is); separated by commas. Those that cannot be had are left out, or are an error where they are named here."""
+    mix_seed: int = Field(default=0, ge=0)
+    """Decides which items keep their text in the mixed version."""
+    rows: Annotated[tuple[str, ...], Listed, Field(min_length=1)] = USUAL
+    """What is compared for each kind: the rows of transrec compare; separated by commas."""
+    tune: Annotated[tuple[str, ...], Listed] = ()
+    """Tuning rules of transferred rows, one row for each; the run's own when none is given."""
+    objective: ObjectiveSettings = ObjectiveSettings()
+    """What trained rows make smaller; as in the run where not given."""
+    training: TrainingSettings = TrainingSettings()
+    """The training loop of trained rows; as in the run where not given. The seed is that of seeds."""
+    split: SplitSettings = SplitSettings()
+    """Which events of the target train, validate and test; as in the run where not given."""
+    stages: tuple[StageSettings, ...] = ()
+    """Trainings that come before in every trained row; as in the run where not given."""
+
+    @field_validator("kinds")
+    @classmethod
+    def _are_kinds(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in KINDS:
+                near = difflib.get_close_matches(name, KINDS, n=1)
+                hint = f"did you mean {near[0]!r}? " if near else ""
+                raise ValueError(f"there is no kind {name!r}; {hint}known are {', '.join(KINDS)}")
+        return tuple(dict.fromkeys(names))
+
+    @property
+    def compared(self) -> Mapping[str, Any]:
+        names = {"tune", "objective", "training", "split", "stages"}
+        return {"rows": self.rows, **self.model_dump(mode="json", include=names, exclude_unset=True)}
+
+
+class SourcesSettings(StudySettings):
+    """A study of the scale of the source."""
+
+    shares: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Listed, Field(min_length=1)] = (0.1, 0.3, 1.0)
+    """Shares of the users of every source, at least fifty users, that a run is trained with; separated by commas."""
+    users_seed: int = Field(default=0, ge=0)
+    """Which users these are; a larger share holds the smaller ones."""
+    budget: Literal["steps", "epochs"] = "steps"
+    """What a training with few users may spend as much of as one with all: steps (its epochs and the epochs between two
+    validations grow as its users are fewer), or epochs, which is quicker and leaves it less trained."""
+
+    @field_validator("shares")
+    @classmethod
+    def _in_order(cls, values: tuple[float, ...]) -> tuple[float, ...]:
+        return tuple(sorted(set(values)))
+
+    @property
+    def compared(self) -> Mapping[str, Any]:
+        return {"rows": USUAL}

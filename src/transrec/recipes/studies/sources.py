@@ -1,0 +1,197 @@
+"""Scale of the source: how many of its users does it take before a transfer helps?"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import math
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from transrec._version import __version__
+from transrec.data.dataset import Dataset
+from transrec.data.folders import grown_once
+from transrec.data.splits import sample_size, split_of
+from transrec.errors import RunError, SettingsError
+from transrec.recipes.compare import compare
+from transrec.recipes.fitting import TrainSettings
+from transrec.recipes.stages import StageSettings, stage_folders
+from transrec.recipes.studies.settings import SourcesSettings
+from transrec.recipes.studies.study import Line, Study, folder_name
+from transrec.recipes.studies.tables import keep, tell
+from transrec.recipes.train import train
+from transrec.training.checkpoint import Keeper
+
+RUN = "run"
+
+
+def study_sources(
+    data: Sequence[str | Path | Dataset],
+    target: str | Path | Dataset,
+    training: TrainSettings,
+    settings: SourcesSettings | None = None,
+    out: str | Path | None = None,
+    *,
+    console: Console | None = None,
+) -> Study:
+    """Train a run with each share of the source users and compare it on one target.
+
+    The target is split and trained on in the same way for every share, so that what is trained from scratch is trained once.
+    What is done is found again, what is interrupted goes on.
+
+    Args:
+        data: the sources: dataset folders, or datasets in memory.
+        target: likewise.
+        training: the model and how it learns, from the sources and then from the target.
+        settings: which shares and seeds, and how sure one wants to be.
+        out: a folder for the table, the figure, the runs and the comparisons; ``study-<target>`` when None.
+        console: where everything goes; when None tables go to standard output and the training of runs to standard error.
+
+    Returns:
+        everything that was found.
+
+    Raises:
+        SettingsError: the training has a share of the users of its own.
+        RunError: the target is one of the sources.
+        EvaluationError: no test target is left.
+    """
+    told_to, settings = console or Console(highlight=False), settings or SourcesSettings()
+    sources = [own if isinstance(own, Dataset) else Dataset.open(own) for own in data]
+    elsewhere = target if isinstance(target, Dataset) else Dataset.open(target)
+    _require_apart(sources, elsewhere)
+    if training.split.users != 1:
+        raise SettingsError(
+            f"the training has a share of the users of its own, {training.split.users:g}",
+            where="split.users",
+            remedy="leave it out of the training's settings; a study takes --shares",
+        )
+    folder = Path(out) if out is not None else Path(f"study-{folder_name(elsewhere.name)}")
+    asked = settings.of_compare(
+        training=training.training.model_dump(mode="json"),
+        stages=[stage.model_dump(mode="json") for stage in training.stages],
+    )
+    everyone = users_of(sources, training, 1.0)
+    lines = []
+    for share, users in distinct_shares(sources, training, settings.shares).items():
+        told_to.rule(f"{share:g} of the source: {users:,} of {everyone:,} users")
+        own = of_share(training, share, settings, stretch=everyone / users)
+        run = trained_run(sources, own, folder / "runs", f"share{share:g}", console=console)
+        name = f"compare/share{share:g}"
+        comparison = compare(run, elsewhere, asked, folder / name, jobs=folder / "jobs", console=told_to)
+        facts = {"share": share, "source_users": users, "run": str(run.relative_to(folder))}
+        lines.append(Line(f"{users:,}", f"{users / everyone:.0%}", comparison, name, size=users, facts=facts))
+    study = Study(
+        name="sources",
+        title=f"{', '.join(own.name for own in sources)} to {elsewhere.name}, by the number of source users",
+        column="source users",
+        lines=tuple(lines),
+        metric=settings.metric,
+        alpha=settings.alpha,
+        notes=_notes(settings, training, lines),
+        left_out={},
+    )
+    keep(study, folder)
+    tell(study, folder, told_to)
+    return study
+
+
+def users_of(sources: Sequence[Dataset], training: TrainSettings, share: float) -> int:
+    """How many users of all sources train and validate at this share."""
+    return sum(
+        sample_size(int((split.train_ends > split.interactions.offsets[:-1]).sum()), share)
+        for split in (split_of(source.interactions, training.split) for source in sources)
+    )
+
+
+def distinct_shares(sources: Sequence[Dataset], training: TrainSettings, shares: Sequence[float]) -> dict[float, int]:
+    """The shares that are different numbers of users, increasing, with the number; one that comes to all users is 1."""
+    everyone = users_of(sources, training, 1.0)
+    by_users = {users_of(sources, training, share): share for share in sorted(shares)}
+    return {1.0 if users == everyone else share: users for users, share in sorted(by_users.items())}
+
+
+def of_share(training: TrainSettings, share: float, settings: SourcesSettings, *, stretch: float) -> TrainSettings:
+    """The training with this share of the users.
+
+    Args:
+        training: with all users.
+        share: of the users of every source.
+        settings: which users these are, and the budget.
+        stretch: all users by those of this share: so much longer are epochs that make as many steps.
+    """
+    own: dict[str, Any] = {"split": {"users": share, "users_seed": settings.users_seed}} if share < 1 else {}
+    if settings.budget == "steps" and stretch > 1:
+        loop = training.training
+        own["training"] = {
+            "epochs": math.ceil(loop.epochs * stretch),
+            "validate_every": max(1, round(loop.validate_every * stretch)),
+        }
+        own["stages"] = [_longer(stage, stretch).model_dump(mode="json") for stage in training.stages]
+    return training.updated(own)
+
+
+def trained_run(
+    sources: Sequence[Dataset], training: TrainSettings, folder: Path, name: str, *, console: Console | None = None
+) -> Path:
+    """The run of these settings in the folder, trained now, or on from where it was interrupted, if it is not there.
+
+    Args:
+        sources: what it learns from.
+        training: how.
+        folder: with a folder for each run.
+        name: of the run; a digest of all that decides what it becomes is added.
+        console: where tables and progress go; standard error when None.
+    """
+    key = {
+        "version": __version__,
+        "data": [own.fingerprint for own in sources],
+        "training": training.model_dump(mode="json"),
+    }
+    digest = hashlib.blake2b(json.dumps(key, sort_keys=True).encode(), digest_size=8).hexdigest()
+    return grown_once(folder / f"{name}-{digest}", functools.partial(_train, sources, training, console)) / RUN
+
+
+def _train(sources: Sequence[Dataset], training: TrainSettings, console: Console | None, folder: Path) -> None:
+    run = folder / RUN
+    resume = any(place and Keeper.has_begun(place) for place in stage_folders(run, len(training.course)))
+    if not resume:
+        shutil.rmtree(run, ignore_errors=True)  # interrupted before the first step
+    train(sources, training, run, resume=resume, console=console)
+    for checkpoints in list(run.rglob("checkpoints")):
+        shutil.rmtree(checkpoints)
+
+
+def _longer(stage: StageSettings, stretch: float) -> StageSettings:
+    """The stage with what it says of lengths itself changed as the whole training's are."""
+    own = dict(stage.training)
+    own |= {name: math.ceil(float(own[name] or 1) * stretch) for name in ("epochs", "validate_every") if name in own}
+    return stage.model_copy(update={"training": own})
+
+
+def _require_apart(sources: Sequence[Dataset], target: Dataset) -> None:
+    here = target.folder.resolve() if target.folder else None
+    for source in sources:
+        if source.fingerprint == target.fingerprint or (here and source.folder and source.folder.resolve() == here):
+            raise RunError(
+                f"the target {target.name!r} is one of the sources, so nothing would be transferred",
+                where=str(source.folder or source.name),
+                remedy="take another platform as --target, or take it out of the sources",
+            )
+
+
+def _notes(settings: SourcesSettings, training: TrainSettings, lines: Sequence[Line]) -> tuple[str, ...]:
+    spent = {"steps": "about as many steps", "epochs": "as many epochs"}[settings.budget]
+    notes = [
+        f"one run for each share, all from seed {training.training.seed}, with {spent}; intervals speak of the target's "
+        "users, not of another training on the source",
+        f"the larger samples hold the smaller ones (sample {settings.users_seed}), at least fifty users of every source",
+        "from scratch is the same for every share: it learns from the target alone",
+    ]
+    if len(lines) < len(settings.shares):
+        notes.append(f"of {len(settings.shares)} shares some come to the same number of users")
+    return tuple(notes)

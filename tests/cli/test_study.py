@@ -1,0 +1,101 @@
+"""``transrec study`` as it is typed."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from cases import SETTINGS
+from comparing_ground import TRAINING
+from studying_ground import Ground, make_ground
+
+from transrec.cli import app, main
+
+QUICK = ("--seeds", 0, "--permutations", 100, "--evaluation.resamples", 100)
+
+
+def run(*words: object) -> None:
+    """Call the command line in this process; errors come through as they are raised."""
+    app([str(word) for word in words], result_action="return_value")
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
+    return make_ground(tmp_path_factory.mktemp("ground"))
+
+
+def test_kinds(ground: Ground, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "settings.yaml"
+    config.write_text(yaml.safe_dump({"training": {"epochs": 5, "batch_size": 8}, "kinds": ["text", "image"]}))
+    run(
+        *("study", "kinds", ground.run, "--data", ground.target.folder, "--config", config, "--out", tmp_path / "out"),
+        *("--training.epochs", 1, "--kinds", "image,text", *QUICK, "--no-keep-models"),
+    )
+    written = json.loads((tmp_path / "out" / "study.json").read_text())
+    assert [line["label"] for line in written["lines"]] == ["image", "text"], "flags go before the file"
+    compared = json.loads((tmp_path / "out" / "compare" / "text" / "compare.json").read_text())
+    assert (compared["trained_with"]["training"]["epochs"], compared["trained_with"]["training"]["batch_size"]) == (1, 8)
+    assert not list((tmp_path / "out").rglob("model.safetensors"))
+    assert written["headline"] in capsys.readouterr().out
+
+
+def test_sources(ground: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    items = yaml.safe_load((ground.run / "settings.yaml").read_text())["model"]["items"]
+    config = tmp_path / "small.yaml"
+    model = {**SETTINGS.model_dump(mode="json"), "items": {**items, "modalities": ["text"]}, "prior": "none"}
+    document = {"model": model, "training": {**TRAINING, "epochs": 3}, "tune": "frozen", "shares": [1.0]}
+    config.write_text(yaml.safe_dump(document))
+    monkeypatch.chdir(tmp_path)
+    run(
+        *("study", "sources", ground.source.folder, "--target", ground.target.folder, "--config", config),
+        *("--training.epochs", 1, *QUICK),
+    )
+    written = json.loads((tmp_path / "study-target" / "study.json").read_text())
+    assert [(line["share"], line["source_users"]) for line in written["lines"]] == [(1.0, 60)]
+    own = yaml.safe_load((tmp_path / "study-target" / written["lines"][0]["run"] / "settings.yaml").read_text())
+    assert own["training"]["epochs"] == 1 and own["tune"] == "frozen"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("kinds", "RUN", "--data", "DATA", "--kinds", "txt"), "did you mean 'text'?"),
+        (("kinds", "RUN", "--data", "DATA", "--fractions", "0.1"), "fractions"),
+        (("sources", "DATA", "--target", "DATA", "--config", "FILE", "--shares", "0,1"), "greater than 0"),
+        (("sources", "DATA", "--target", "DATA"), "--config"),
+    ],
+)
+def test_wrong_flags_are_told_in_words(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, words: tuple[str, ...], told: str
+) -> None:
+    (tmp_path / "file.yaml").write_text("tune: full\n")
+    given = [str(tmp_path / "file.yaml") if word == "FILE" else word for word in words]
+    with pytest.raises(SystemExit):
+        app(["study", *given])
+    shown = " ".join(re.sub(r"[│╭╰─╮╯]", " ", capsys.readouterr().err).split())
+    assert told in shown and "Traceback" not in shown
+
+
+def test_the_source_as_target_is_told_in_a_line(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["transrec", "study", "kinds", str(ground.run), "--data", str(ground.source.folder)])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2 and "nothing would be transferred" in capsys.readouterr().err
+
+
+def test_help_says_what_there_is(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    run("study", "--help")
+    shown = capsys.readouterr().out
+    assert "kinds" in shown and "sources" in shown
+    for verb, flags in (("kinds", ("kinds", "rows", "mix-seed", "data")), ("sources", ("shares", "budget", "target"))):
+        run("study", verb, "--help")
+        lines = capsys.readouterr().out.splitlines()
+        for flag in (*flags, "seeds", "rates", "metric", "alpha", "out"):
+            described = [line for line in lines if f"--{flag}" in line]
+            assert described and len(described[0].strip("│ ").split()) > 4, flag
