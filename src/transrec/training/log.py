@@ -73,7 +73,7 @@ class TrainingLog:
         self._waited += seconds
 
     def training(self, step: int, epoch: float, values: Mapping[str, float]) -> None:
-        """Log the loss and its parts; adds the speed since the last call and the share of the time that went into waiting."""
+        """Log the loss and its parts; adds the speed since the last call and the share of the time spent waiting."""
         seconds = max(time.perf_counter() - self._since, 1e-9)
         speed, waiting = self._users / seconds, min(self._waited / seconds, 1.0)
         self._begin()
