@@ -182,7 +182,7 @@ def test_frozen_and_tuned_text_encoders(tmp_path: Path) -> None:
     found = compare(run, target, settings, console=console)
     assert [row.label for row in found.findings.table] == [
         "content similarity",
-        "frozen content, from scratch",
+        "frozen from scratch",
         "from scratch",
         "transferred (full)",
         "transferred (frozen)",
