@@ -64,9 +64,6 @@ def main() -> None:
     options = _options()
     for name in PLATFORMS:
         _ingest(name, options)
-    for name, platforms in SOURCES.items():
-        if _wanted(name, options):
-            _train(name, platforms, options)
     for target in COMPARISONS:
         if _wanted(target, options):
             _compare(target, ROWS, "rows", ("--seeds", "0"), options)
@@ -82,9 +79,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--minilm", type=Path, required=True, help="the folder of all-MiniLM-L6-v2")
     parser.add_argument("--squeezenet", type=Path, required=True, help="SqueezeNet 1.1 weights as safetensors")
     parser.add_argument("--out", type=Path, required=True, help="where datasets and runs go")
-    parser.add_argument(
-        "--only", nargs="*", default=[], help="sources and targets to do, such as films or office; all by default"
-    )
+    parser.add_argument("--only", nargs="*", default=[], help="targets to do, such as films or office; all by default")
     parser.add_argument("--seeds", default="0,1,2", help="of the comparisons")
     parser.add_argument("--fractions", default="0.1,1", help="shares of the target's users, of the comparisons")
     return parser.parse_args()
@@ -120,6 +115,7 @@ def _compare(target: str, rows: tuple[str, ...], name: str, chosen: tuple[str, .
     if kept.exists():
         return
     source, more = COMPARISONS[target]
+    _train(source, SOURCES[source], options)
     out = options.out / "compare" / target
     command = ["compare", options.out / "runs" / source, "--data", options.out / "data" / target, "--out", out]
     _run([*command, "--rows", ",".join(rows), *chosen, *more])
