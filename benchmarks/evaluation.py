@@ -24,6 +24,8 @@ from transrec.retrieval.index import CatalogIndex, Queries, users_at_once
 from transrec.scoring import DotScorer
 
 HISTORY = 25
+TOGETHER = 64
+"""Users whose scores the other sides hold at a time; the published code holds 512."""
 
 
 def sides(*, users: int, items: int, width: int) -> dict[str, Callable[[], np.ndarray]]:
@@ -45,21 +47,28 @@ def sides(*, users: int, items: int, width: int) -> dict[str, Callable[[], np.nd
     def ours() -> np.ndarray:
         return index.rank(queries, targets, hidden)
 
+    def hidden_scores(start: int, block_BD: torch.Tensor) -> torch.Tensor:
+        scores_BV = block_BD @ vectors_VD.T
+        owners = np.repeat(np.arange(len(block_BD)), HISTORY)
+        scores_BV[owners, rows[start * HISTORY : (start + len(block_BD)) * HISTORY]] = -torch.inf
+        return scores_BV
+
     def one_sort_a_user() -> np.ndarray:
         found = np.empty(users)
-        for user in range(users):
-            scores = (vectors_VD @ users_BD[user]).numpy()
-            scores[rows[user * HISTORY : (user + 1) * HISTORY]] = -np.inf
-            found[user] = np.flatnonzero(np.argsort(-scores) == targets[user])[0] + 1
+        for start in range(0, users, TOGETHER):
+            scores_BV = hidden_scores(start, users_BD[start : start + TOGETHER])
+            for place, scores_V in enumerate(scores_BV):
+                order_V = torch.argsort(scores_V, descending=True)
+                found[start + place] = int((order_V == targets[start + place]).nonzero()[0]) + 1
         return found
 
     def double_sort() -> np.ndarray:
         found = np.empty(users)
-        for user in range(users):
-            scores = vectors_VD @ users_BD[user]
-            scores[rows[user * HISTORY : (user + 1) * HISTORY]] = -torch.inf
-            places = torch.argsort(torch.argsort(scores, descending=True))
-            found[user] = places[targets[user]] + 1
+        for start in range(0, users, TOGETHER):
+            scores_BV = hidden_scores(start, users_BD[start : start + TOGETHER])
+            places_BV = torch.argsort(torch.argsort(scores_BV, dim=1, descending=True), dim=1)
+            own_B = torch.from_numpy(targets[start : start + TOGETHER])
+            found[start : start + len(own_B)] = places_BV[torch.arange(len(own_B)), own_B] + 1
         return found
 
     return {

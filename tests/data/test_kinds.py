@@ -9,10 +9,11 @@ import polars as pl
 import pytest
 import torch
 
-from transrec.data.catalog import Catalog, Item
+from transrec.data.catalog import WITHHELD, Catalog, Item
 from transrec.data.dataset import Dataset
 from transrec.data.interactions import Interactions
-from transrec.data.kinds import WITHHELD, obstacle, of_kind, version_digest
+from transrec.data.kinds import obstacle, of_kind, version_digest
+from transrec.data.overlap.overlap import overlap
 from transrec.data.store import ContentStore
 from transrec.errors import DataError
 
@@ -96,6 +97,18 @@ class Texts:
 def test_what_is_withheld_is_unreadable_and_so_ranks_last(shop: Dataset) -> None:
     store = ContentStore.prepare(of_kind(shop, "text").catalog, {"text": Texts()})
     assert store.unreadable.tolist() == [24, 25, 26, VECTORS]
+
+
+def test_what_is_withheld_is_no_modality_and_no_shared_content(shop: Dataset) -> None:
+    texts = of_kind(shop, "text")
+    assert texts.catalog.modalities == ("text",)
+    assert np.flatnonzero(texts.catalog.bare).tolist() == [24, 25, 26, VECTORS]
+    assert not shop.catalog.bare.any()
+    others = platform(
+        [Item(id=f"other{n}", text=f"nothing like it {n}", image=b"x") for n in range(5)] + [Item("o", image=b"y")]
+    )
+    found = overlap(texts, of_kind(others, "text"))
+    assert {own.kind: len(own) for own in found.items}["identical content"] == 0
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping
 from typing import Any
 
@@ -88,6 +89,18 @@ def test_what_is_kept_for_the_backward_pass_does_not_grow_with_the_batch() -> No
     assert kept(400, None) > 3 * kept(100, None)
     # the vectors themselves and their order are kept, nothing of what lies between
     assert kept(400, 20) < 400 * 10
+
+
+def test_no_copy_of_the_content_is_kept() -> None:
+    reader, alive = Reader(dropout=0.0), list[weakref.ref[Tensor]]()
+
+    def run(chunk: Mapping[str, Any]) -> Tensor:
+        alive.append(weakref.ref(chunk["shift"]))
+        return reader(chunk)
+
+    vectors = in_chunks(run, content(), 8)
+    assert len(alive) == 5 and not any(own() is not None for own in alive)
+    vectors.sum().backward()
 
 
 def test_items_of_about_one_length_share_a_chunk() -> None:

@@ -9,8 +9,10 @@ from cases import Case
 
 from transrec.data.counts import Counts
 from transrec.data.splits import leave_one_out
-from transrec.evaluation.ranks import ModelRanker, validation_metrics
+from transrec.evaluation.metrics import ndcg
+from transrec.evaluation.ranks import ModelRanker, rank_targets, validation_metrics
 from transrec.prior import CountPrior
+from transrec.recipes import weighing
 from transrec.recipes.platform import Platform
 from transrec.recipes.weighing import Weighing, choose, weigh_popularity
 from transrec.retrieval.index import CatalogIndex
@@ -40,7 +42,7 @@ class Weighed:
 
     def weigh(self, allowance: float) -> Weighing:
         platform = Platform(self.case.dataset, self.split, self.case.store, self.counts)
-        return weigh_popularity(self.case.model, [platform], metric="NDCG@10", allowance=allowance)
+        return weigh_popularity(self.case.model, [platform], metric="NDCG@10", users=None, allowance=allowance)
 
 
 def test_popularity_that_misleads_is_weighed_less_and_nothing_else_moves() -> None:
@@ -67,11 +69,33 @@ def test_of_equals_the_nearest_to_what_was_learned_is_taken() -> None:
     assert choose(np.full(3, 0.1), np.zeros(3), weighings, 0.01) == 2
 
 
-def test_an_allowance_moves_a_model_within_it() -> None:
-    world = Weighed()
-    weighed = world.weigh(0.2)
-    assert 0.8 * weighed.highest <= weighed.reached <= weighed.highest
-    assert weighed.reached == pytest.approx(world.reached)
+def test_rare_targets_are_those_with_few_training_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, np.ndarray] = {}
+
+    def first(values_W: np.ndarray, rare_W: np.ndarray, weighings: object, allowance: float) -> int:
+        seen.update(values=values_W, rare=rare_W, allowance=np.array(allowance))
+        return 0  # as learned
+
+    monkeypatch.setattr(weighing, "choose", first)
+    world = Weighed(popularity=1.0)
+    world.weigh(0.2)
+    ranked = rank_targets(world.ranker, world.split, world.split.validation)
+    own = ndcg(ranked.ranks, 10)
+    rare = world.counts.popularity_V[ranked.rows] <= 4
+    assert 0 < rare.sum() < len(rare)
+    assert seen["values"][0] == pytest.approx(own.mean())
+    assert seen["rare"][0] == pytest.approx(own[rare].sum())
+    assert seen["allowance"] == 0, "a few rare targets are not worth anything yet"
+    monkeypatch.setattr(weighing, "RARE_ENOUGH", int(rare.sum()))
+    Weighed(popularity=1.0).weigh(0.2)
+    assert seen["allowance"] == 0.2
+
+
+def test_of_two_platforms_the_mean_counts() -> None:
+    one, two = Weighed(), Weighed()
+    platforms = [Platform(own.case.dataset, own.split, own.case.store, own.counts) for own in (one, two)]
+    weighed = weigh_popularity(one.case.model, platforms, metric="NDCG@10", users=None, allowance=0.0)
+    assert weighed == two.weigh(0.0), "twice the same platform is that platform"
 
 
 def test_a_fresh_prior_stays_as_it_is() -> None:

@@ -23,6 +23,9 @@ from transrec.errors import DataError, UnknownItemError
 if TYPE_CHECKING:
     import pandas as pd
 
+WITHHELD = "withheld"
+"""A given vector that says nothing, of items whose content was taken away: an item has to have something. It is no modality,
+and equal ones are no equal content."""
 TITLE_COLUMNS = ("title", "name", "headline", "item_name", "product_name")
 
 
@@ -177,7 +180,13 @@ class Catalog:
     @property
     def modalities(self) -> tuple[str, ...]:
         """The modalities that at least one item has, for example ``("text", "image")``."""
-        return tuple(name for name, present in self.presence.items() if present.any())
+        return tuple(name for name, present in self.presence.items() if present.any() and name != WITHHELD)
+
+    @property
+    def bare(self) -> np.ndarray:
+        """Which items have had all their content taken away, bool (V,)."""
+        nothing_V: np.ndarray = self.presence.get(WITHHELD, np.zeros(len(self), dtype=bool))
+        return nothing_V
 
     @property
     def columns(self) -> tuple[str, ...]:

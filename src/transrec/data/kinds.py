@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from transrec.data.catalog import Catalog, Item
+from transrec.data.catalog import WITHHELD, Catalog, Item
 from transrec.data.dataset import Dataset
 from transrec.errors import DataError
 
@@ -17,10 +17,6 @@ Kind = Literal["mixed", "text", "image", "both"]
 
 KINDS: Mapping[str, str] = {"mixed": "mixed", "text": "text only", "image": "pictures only", "both": "as it is"}
 """The kinds in the order of tables, and what names of datasets say of them."""
-
-WITHHELD = "withheld"
-"""A given vector that says nothing, of items that have nothing of the kind: an item has to have something, and no model that
-learned elsewhere reads this."""
 
 ITEMS_AT_ONCE = 512
 
@@ -32,8 +28,9 @@ def of_kind(dataset: Dataset, kind: Kind, *, seed: int = 0) -> Dataset:
     item of TransRec's platforms has one of the two (arXiv 2206.06190); an item with one of them keeps it. Given vectors are
     taken away, for they are often made of what is taken away; only ``both`` is the dataset as it is.
 
-    An item that is left with nothing of the kind stays in its row, with the vector :data:`WITHHELD`. All versions have the
-    same events and candidates then, and the item ranks after all others, as does whatever a model cannot read.
+    An item that is left with nothing of the kind stays in its row, with the vector
+    :data:`~transrec.data.catalog.WITHHELD`. All versions have the same events and candidates then, and the item ranks after
+    all others, as does whatever a model cannot read.
 
     Args:
         dataset: the platform; it stays as it is.

@@ -16,9 +16,9 @@ def in_chunks(run: Callable[[Mapping[str, Any]], Tensor], content: Mapping[str, 
     """What ``run`` makes of some items, at most ``at_once`` of them at a time.
 
     Only the vectors are kept. In the backward pass each chunk is run once more, with the same draws of dropout, and its
-    gradients are taken before the next one is; so the memory is that of one chunk, for one forward pass more. Loss and
-    gradients are those of all items at a time, also of a softmax over all of them. This is what Gao et al. 2021 (arXiv
-    2101.06983) do for contrastive learning, by way of Chen et al. 2016 (arXiv 1604.06174).
+    gradients are taken before the next one is; so the memory is that of one chunk, for one forward pass more. But for the
+    draws of dropout, loss and gradients are those of all items at a time, also of a softmax over all of them. This is what
+    Gao et al. 2021 (arXiv 2101.06983) do for contrastive learning, by way of Chen et al. 2016 (arXiv 1604.06174).
 
     Args:
         run: vectors of shape (n, width) from content of n items, each by itself.
@@ -38,8 +38,7 @@ def in_chunks(run: Callable[[Mapping[str, Any]], Tensor], content: Mapping[str, 
     seen_by_checkpoint = torch.empty(0, device=device)  # it reads off its tensors whose random state to put back
     made = []
     for index in order.split(at_once):
-        chunk = {name: taken(values, index) for name, values in content.items()}
-        made.append(checkpoint(_alone(run, chunk), seen_by_checkpoint, use_reentrant=False))
+        made.append(checkpoint(_alone(run, content, index), seen_by_checkpoint, use_reentrant=False))
     return torch.cat(made)[order.argsort()]
 
 
@@ -48,5 +47,8 @@ def taken(values: Tensor | Ragged, index: Tensor) -> Tensor | Ragged:
     return values.take(index) if isinstance(values, Ragged) else values[index]
 
 
-def _alone(run: Callable[[Mapping[str, Any]], Tensor], chunk: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
-    return lambda _: run(chunk)
+def _alone(
+    run: Callable[[Mapping[str, Any]], Tensor], content: Mapping[str, Any], index: Tensor
+) -> Callable[[Tensor], Tensor]:
+    """Runs these items; their part of the content is taken out anew each time, so that no copy of it is kept meanwhile."""
+    return lambda _: run({name: taken(values, index) for name, values in content.items()})

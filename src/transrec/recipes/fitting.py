@@ -221,14 +221,16 @@ def fit_stage(
     if model.prior is None or not objective.asks_counts:
         return result
     loop = stage.training
-    weighed = weigh_popularity(model, platforms, metric=loop.metric, allowance=loop.rare_allowance)
+    weighed = weigh_popularity(
+        model, platforms, metric=loop.metric, users=loop.weighing_users, allowance=loop.rare_allowance
+    )
     if trainer.console:
         told = f"popularity x {weighed.factor:g}, what is new {weighed.added:+g}; {loop.metric} {weighed.reached:.4f}"
         spent = (
             "" if weighed.reached == weighed.highest else f", of at most {weighed.highest:.4f}, for the sake of rare items"
         )
         trainer.console.print(f"weighed by validation: {told}{spent}", highlight=False)
-    return replace(result, best=weighed.reached, weighed=weighed.settings)
+    return replace(result, best=weighed.highest, weighed=weighed.settings)
 
 
 def check_course(model: TransRec, course: Sequence[Stage]) -> None:

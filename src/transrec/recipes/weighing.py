@@ -28,8 +28,8 @@ FACTORS = (1.0, 0.75, 0.5, 0.25, 0.0)
 """What the learned worth of popularity is multiplied by."""
 ADDED = (0.0, 0.5, 1.0, 1.5, -1.0)
 """What is added to the score of items that nobody has touched."""
-WEIGHED_BY = 10_000
-"""Validation users of a platform that decide, at most: more than stop a training, for weighings differ by little."""
+RARE_ENOUGH = 100
+"""Validation targets with few training events that there have to be before anything is given up for them."""
 
 
 @final
@@ -51,12 +51,14 @@ class Weighing:
 
     @property
     def settings(self) -> Mapping[str, float]:
-        """What was chosen, by name, for the run's card."""
-        return {"popularity": self.factor, "unseen": self.added}
+        """What was chosen, and the metric with it, by name, for the run's card."""
+        return {"popularity": self.factor, "unseen": self.added, "reached": self.reached}
 
 
 @torch.no_grad()
-def weigh_popularity(model: TransRec, platforms: Sequence[Platform], *, metric: str, allowance: float) -> Weighing:
+def weigh_popularity(
+    model: TransRec, platforms: Sequence[Platform], *, metric: str, users: int | None, allowance: float
+) -> Weighing:
     """Weigh popularity, and what is new, by the validation targets; two weights of the prior are changed.
 
     Popularity is counted in the past. Later some of it has faded and some items are new, so what was worth most while
@@ -68,18 +70,20 @@ def weigh_popularity(model: TransRec, platforms: Sequence[Platform], *, metric: 
         model: has a prior.
         platforms: whose validation targets decide; the mean over them.
         metric: the validation metric.
-        allowance: the share of the metric that may be given up for targets with at most four training events.
+        users: at most so many of each are ranked.
+        allowance: the share of the metric that may be given up for targets with at most four training events, if there are
+            at least a hundred of them.
     """
     prior = model.prior
     assert prior is not None
     weighings = list(product(FACTORS, ADDED))
-    values_W, rare_W = np.zeros(len(weighings)), np.zeros(len(weighings))
+    values_W, rare_W, rare = np.zeros(len(weighings)), np.zeros(len(weighings)), 0
     for platform in platforms:
-        values_WE, rare_E = _values(model, platform, weighings, metric=metric)
+        values_WE, rare_E = _values(model, platform, weighings, metric=metric, users=users)
         values_W += values_WE.mean(axis=1) / len(platforms)
-        if rare_E.any():
-            rare_W += values_WE[:, rare_E].mean(axis=1)
-    chosen = choose(values_W, rare_W, weighings, allowance)
+        rare_W += values_WE[:, rare_E].sum(axis=1)
+        rare += int(rare_E.sum())
+    chosen = choose(values_W, rare_W, weighings, allowance if rare >= RARE_ENOUGH else 0.0)
     factor, added = weighings[chosen]
     _apply(prior, prior.popularity * factor, prior.unseen + added)
     return Weighing(factor, added, float(values_W[chosen]), float(values_W.max()))
@@ -90,7 +94,7 @@ def choose(values_W: np.ndarray, rare_W: np.ndarray, weighings: Sequence[tuple[f
 
     Args:
         values_W: the metric over all targets.
-        rare_W: the metric over rare targets.
+        rare_W: the sum of the metric over rare targets.
         weighings: what the popularity is multiplied by, and what is added to what is new.
         allowance: the share of the highest metric that may be given up.
     """
@@ -101,14 +105,14 @@ def choose(values_W: np.ndarray, rare_W: np.ndarray, weighings: Sequence[tuple[f
 
 
 def _values(
-    model: TransRec, platform: Platform, weighings: Sequence[tuple[float, float]], *, metric: str
+    model: TransRec, platform: Platform, weighings: Sequence[tuple[float, float]], *, metric: str, users: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The metric of every validation target under each weighing, (W, E), and which targets are rare, (E,)."""
     prior, counts, split = model.prior, platform.counts, platform.split
     assert prior is not None
     assert counts is not None
     index = CatalogIndex.encode(model, platform.store, counts)
-    targets = sampled(split.validation, WEIGHED_BY, np.random.default_rng(0))
+    targets = sampled(split.validation, users, np.random.default_rng(0))
     histories = Histories.before(split.interactions, targets)
     rows_E = split.interactions.rows[targets.positions]
     learned, unseen = prior.popularity.clone(), prior.unseen.clone()

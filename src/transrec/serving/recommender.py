@@ -128,8 +128,8 @@ class Recommender:
             history: item ids, oldest first. Ids that the catalog does not hold are named in the result and left out.
             k: how many; fewer come back when the catalog has no more.
             seen: whether items of the history may be recommended again.
-            popularity: how much of what popularity is worth counts: 1 as the model has learned, which ranks best on the
-                whole; with less, rare and new items come up; 0 for none.
+            popularity: how much of what popularity is worth counts: 1 as it was weighed after training; with less, rare
+                and new items come up; 0 for none.
 
         Raises:
             DataError: ``k`` is below 1, ``popularity`` below 0, or no id of the history is known.

@@ -69,7 +69,7 @@ class TrainingLog:
         self._progress.advance(self._task)
 
     def waited(self, seconds: float) -> None:
-        """A step waited so long for its batch."""
+        """A step waited so long for its batch; an upper bound on a GPU, which may have been at work meanwhile."""
         self._waited += seconds
 
     def training(self, step: int, epoch: float, values: Mapping[str, float]) -> None:

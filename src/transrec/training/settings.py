@@ -72,6 +72,9 @@ class TrainingSettings(Settings):
     """Users that validation ranks, the same ones every time; None for all. The final evaluation always takes all."""
     metric: Literal["NDCG@10", "HR@10", "MRR"] = "NDCG@10"
     """The validation metric that chooses the best weights and stops training."""
+    weighing_users: int | None = Field(default=10_000, ge=1)
+    """Users of each platform by whom popularity is weighed after training, at most; None for all. They are more than
+    validation ranks, for weighings differ by little."""
     rare_allowance: float = Field(default=0.01, ge=0, lt=1)
     """Share of the validation metric that may be given up, when popularity is weighed after training, so that items with at
     most four training events rank as well as they can; 0 for none. Only where counts are used."""

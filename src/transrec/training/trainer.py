@@ -39,9 +39,9 @@ class Fit:
     Attributes:
         steps: steps done.
         best_step: the step whose weights the model has now.
-        best: the best validation metric.
+        best: the best validation metric that was to be had; what rates and rules are chosen by.
         stopped_early: whether patience ended it.
-        weighed: what was set by validation afterwards; empty if nothing was.
+        weighed: what was set by validation afterwards, and the metric with it; empty if nothing was.
     """
 
     steps: int
@@ -106,7 +106,7 @@ class Trainer:
 
         Raises:
             ModelError: the objective cannot train the model.
-            TrainingError: nothing learns, or the loss is not a number.
+            TrainingError: nothing learns, the loss is not a number, or the device cannot read some items at a time.
             RunError: there is nothing to resume.
         """
         objective.check(model)
@@ -124,6 +124,13 @@ class Trainer:
         progress = keeper.load(model, optimiser) if resume else keeper.begin(model, optimiser)
         per_epoch = max(1, batches.steps_per_epoch // settings.accumulate)
         total = min(settings.epochs * per_epoch, settings.max_steps or settings.epochs * per_epoch)
+        if settings.items_at_once and accelerator.device.type not in ("cpu", "cuda"):
+            raise TrainingError(
+                f"encoders cannot read some items at a time on {accelerator.device.type}: torch does not draw the same "
+                "dropout there when a chunk is run again",
+                where="training.items_at_once",
+                remedy="leave it out, or make training.batch_size smaller",
+            )
         model.items.at_once = settings.items_at_once
         unfreezing = Unfreezing(model, settings.unfreeze_every, per_epoch=per_epoch, total=total)
 

@@ -18,6 +18,7 @@ from transrec.recipes.comparing.jobs import (
     folder_name,
     jobs_of,
     key_of,
+    lengths_of,
     settings_of,
     split_settings,
 )
@@ -31,9 +32,10 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
     return make_ground(tmp_path_factory.mktemp("ground"))
 
 
-def job_of(name: str, ground: Ground, *, fraction: float = 1.0, seed: int = 0, rate: float = 1.0, **given: Any) -> Job:
+def job_of(name: str, ground: Ground, *, tune: str = "", **own: Any) -> Job:
+    given = {"tune": tune} if tune else {}
     [row] = possible_rows(asked(rows=name, **given), ground.bench(**given))[0]
-    return Job(row, fraction, seed, rate)
+    return Job(row, **own)
 
 
 def fitted(job: Job, ground: Ground, **given: Any) -> Any:
@@ -79,15 +81,27 @@ def test_what_a_row_from_scratch_reads_is_said_by_its_variant(ground: Ground) ->
 
 def test_few_users_may_take_as_many_steps(ground: Ground) -> None:
     job = job_of("scratch", ground, fraction=0.5, seed=3)  # the least sample, 50 of 80 users
-    by_steps, by_epochs = fitted(job, ground), fitted(job, ground, budget="epochs")
-    assert by_steps.training.epochs == 4 and by_steps.training.validate_every == 2
-    assert by_epochs.training.epochs == 2 and by_epochs.training.validate_every == 1
+    by_epochs = fitted(job, ground).training
+    by_steps = fitted(replace(job, length=1.6), ground, training={"unfreeze_every": 2})
+    assert (by_steps.training.epochs, by_steps.training.validate_every, by_steps.training.unfreeze_every) == (4, 2, 3)
+    assert (by_epochs.epochs, by_epochs.validate_every, by_epochs.unfreeze_every) == (2, 1, None)
     assert (by_steps.split.users, by_steps.split.users_seed) == (0.5, 3)
+
+
+def test_lengths_are_from_as_many_epochs_to_as_many_steps(ground: Ground) -> None:
+    bench = ground.bench()
+    assert lengths_of(0.5, asked(budget="epochs"), bench) == [1.0]
+    assert lengths_of(0.5, asked(budget="steps"), bench) == [1.6]
+    assert lengths_of(1.0, asked(), bench) == [1.0]
+    longer = ground.bench(training={"epochs": 10})
+    assert lengths_of(0.5, asked(), longer) == [1.0, pytest.approx(1.6**0.5), 1.6]
+    shorter = ground.bench(training={"epochs": 1})
+    assert lengths_of(0.5, asked(), shorter) == [1.0, 1.6], "two lengths of two epochs would be one training"
 
 
 def test_stages_are_stretched_alike(ground: Ground, tmp_path: Path) -> None:
     stages = [{"objective": {"kind": "softmax"}, "training": {"epochs": 3, "learning_rate": 0.01}}]
-    [stage] = fitted(job_of("scratch", ground, fraction=0.5, rate=0.5), ground, stages=stages).stages
+    [stage] = fitted(job_of("scratch", ground, fraction=0.5, rate=0.5, length=1.6), ground, stages=stages).stages
     assert stage.training == {"epochs": 5, "learning_rate": 0.005}
 
 
@@ -106,7 +120,7 @@ def test_what_has_nothing_random_in_it_is_done_once(ground: Ground) -> None:
     bench = ground.bench()
     jobs = jobs_of(possible_rows(settings, bench)[0], settings, bench)
     counts = {row: sum(job.row.name == row for job in jobs) for row in ("zero-shot", "ease", "scratch", "transferred")}
-    assert counts == {"zero-shot": 1, "ease": 2 + 1, "scratch": 8, "transferred": 8}
+    assert counts == {"zero-shot": 1, "ease": 2 + 1, "scratch": 12, "transferred": 12}
     assert len(set(jobs)) == len(jobs)
     kinds = [isinstance(job.row.made, FromScratch | Transferred) for job in jobs]
     assert kinds == sorted(kinds), "what is quick comes first"

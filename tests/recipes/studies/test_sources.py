@@ -12,6 +12,7 @@ from cases import SETTINGS, platform
 from comparing_ground import TRAINING
 from studying_ground import QUICK, Told
 
+from transrec.data.catalog import Catalog, Item
 from transrec.data.dataset import Dataset
 from transrec.errors import RunError, SettingsError
 from transrec.recipes.comparing import work
@@ -105,6 +106,22 @@ def test_a_second_call_trains_nothing(ground: Ground, monkeypatch: pytest.Monkey
     monkeypatch.setattr(work, "transfer", None)
     again = study_sources([ground.first, ground.second], ground.target, training(), asked(), ground.folder, console=Told())
     assert again.sentences == ground.study.sentences
+
+
+def test_a_source_that_is_given_twice_is_said(ground: Ground, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="'small' is given twice"):
+        study_sources([ground.first, ground.first], ground.target, training(), asked(), tmp_path, console=Told())
+
+
+def test_a_target_that_could_not_be_measured_is_said_before_anything_is_trained(ground: Ground, tmp_path: Path) -> None:
+    texts = Dataset(
+        Catalog.from_items([Item(id=f"t{n}", text=f"text {n}") for n in range(len(ground.target.catalog))]),
+        ground.target.interactions,
+        name="texts",
+    )
+    with pytest.raises(RunError, match="the model is to read given, 'texts' has text"):
+        study_sources([ground.first], texts, training(), asked(), tmp_path, console=Told())
+    assert not (tmp_path / "runs").exists()
 
 
 class Interrupted(BaseException):

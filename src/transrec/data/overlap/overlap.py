@@ -155,8 +155,9 @@ def _same_ids(kind: str, target: Sequence[str], source: Sequence[str]) -> Shared
 def _same_content(target: Catalog, source: Catalog) -> Shared:
     """Items that agree in everything they have: text, picture and given vectors."""
     partner = _first_rows(source.content_keys)
-    rows = np.arange(len(target))
-    return _matched("identical content", target, source, rows, [partner.get(key, -1) for key in target.content_keys])
+    rows = np.flatnonzero(~target.bare)
+    keys = target.content_keys
+    return _matched("identical content", target, source, rows, [partner.get(keys[row], -1) for row in rows])
 
 
 def _texts(target: Catalog, source: Catalog, settings: OverlapSettings) -> list[Shared]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from transrec.items.features import FeatureEncoder
 from transrec.items.identity import IdentityEncoder
 from transrec.items.image import ImageEncoder
 from transrec.items.text import TextEncoder
+from transrec.items.tower import ItemSettings
 from transrec.model import WEIGHTS, TransRec
 from transrec.objectives import ObjectiveSettings
 from transrec.recipes.comparing.settings import CompareSettings
@@ -136,13 +137,30 @@ class Bench:
     @functools.cached_property
     def backbones_digest(self) -> dict[str, Any]:
         """Changes with the folders that fresh encoders are read from; those of the hub are known by their names."""
-        items = self.model.settings.items
-        folders = {"text": Path(items.text.backbone), "image": Path(items.image.backbone)}
-        return {
-            name: _digest_of_files(folder, _files_below(folder))
-            for name, folder in folders.items()
-            if name in self.content and folder.is_dir()
-        }
+        return backbones_digest(self.model.settings.items, self.content)
+
+
+def backbones_digest(items: ItemSettings, content: Collection[str] | None = None) -> dict[str, str]:
+    """Changes with the folders and files that fresh encoders are read from; those of the hub are known by their names.
+
+    Args:
+        items: name them.
+        content: the modalities that count; all when None.
+    """
+    named = {"text": items.text.backbone, "image": items.image.backbone}
+    named |= {
+        f"{name}.{option}": value for name, options in items.custom_options.items() for option, value in options.items()
+    }
+    found = {}
+    for name, place in named.items():
+        path = Path(place)
+        if not place or (content is not None and name.split(".")[0] not in content):
+            continue
+        if path.is_dir():
+            found[name] = _digest_of_files(path, _files_below(path))
+        elif path.is_file():
+            found[name] = _digest_of_files(path.parent, [path])
+    return found
 
 
 def require_elsewhere(record: RunRecord, dataset: Dataset, run: Path) -> None:

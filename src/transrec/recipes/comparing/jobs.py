@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ from transrec.recipes.fitting import FitSettings, TrainSettings, TransferSetting
 from transrec.recipes.stages import StageSettings
 from transrec.training.settings import TrainingSettings
 
-FORMAT = 2
+FORMAT = 3
 """Raised when what a job does or keeps changes, so that kept ones are made anew."""
 
 
@@ -35,18 +36,21 @@ class Job:
         fraction: share of the target's users that train and validate.
         seed: of fresh weights, order and dropout, and of the sample of the users.
         rate: what the learning rates are multiplied by.
+        length: what the number of epochs is multiplied by.
     """
 
     row: Row
     fraction: float = 1.0
     seed: int = 0
     rate: float = 1.0
+    length: float = 1.0
 
     def __str__(self) -> str:
         told = [self.row.label]
         told += [f"{self.fraction:.3g} of the users"] if self.fraction < 1 else []
         told += [f"seed {self.seed}"] if self.fraction < 1 or not isinstance(self.row.made, ZeroShot) else []
         told += [f"rates x {self.rate:g}"] if self.rate != 1 else []
+        told += [f"epochs x {self.length:.3g}"] if self.length != 1 else []
         return ", ".join(told)
 
 
@@ -59,6 +63,7 @@ def jobs_of(rows: Sequence[Row], settings: CompareSettings, bench: Bench) -> lis
     quick: list[Job] = []
     long: list[Job] = []
     for fraction in distinct_fractions(settings.fractions, bench):
+        tried = list(itertools.product(settings.rates, lengths_of(fraction, settings, bench), settings.seeds))
         for row in rows:
             match row.made:
                 case ZeroShot() if bench.model.prior is None or fraction == 1:
@@ -67,7 +72,7 @@ def jobs_of(rows: Sequence[Row], settings: CompareSettings, bench: Bench) -> lis
                     seeds = settings.seeds if fraction < 1 else settings.seeds[:1]
                     quick += [Job(row, fraction, seed) for seed in seeds]
                 case FromScratch() | Transferred():
-                    long += [Job(row, fraction, seed, rate) for rate in settings.rates for seed in settings.seeds]
+                    long += [Job(row, fraction, seed, rate, length) for rate, length, seed in tried]
     return quick + sorted(long, key=lambda job: job.fraction)
 
 
@@ -84,16 +89,21 @@ def distinct_fractions(fractions: Sequence[float], bench: Bench) -> list[float]:
     return sorted(1.0 if users == everyone else fraction for users, fraction in largest_first.items())
 
 
+def lengths_of(fraction: float, settings: CompareSettings, bench: Bench) -> Sequence[float]:
+    """What the number of epochs is multiplied by with this share of the users: each is tried; see ``budget``."""
+    stretch = users_of(1.0, bench) / users_of(fraction, bench)
+    tried = {"epochs": [1.0], "steps": [stretch], "best": [1.0, math.sqrt(stretch), stretch]}[settings.budget]
+    by_epochs = {math.ceil(bench.training.epochs * length): length for length in tried}
+    return list(by_epochs.values())
+
+
 def settings_of(job: Job, settings: CompareSettings, bench: Bench) -> FitSettings | None:
     """How the job's model is trained; None for a row that is not."""
-    stretch = 1.0
-    if settings.budget == "steps":
-        stretch = users_of(1.0, bench) / users_of(job.fraction, bench)
     shared: dict[str, Any] = {
         "objective": bench.objective,
-        "training": _training(bench.training, job, stretch),
+        "training": _training(bench.training, job),
         "split": split_settings(job, bench),
-        "stages": tuple(_stage(stage, job, stretch) for stage in bench.stages),
+        "stages": tuple(_stage(stage, job) for stage in bench.stages),
     }
     match job.row.made:
         case FromScratch(content=content, identity=identity, tune=tune, counts=counts):
@@ -142,30 +152,33 @@ def folder_name(job: Job, key: dict[str, Any]) -> str:
     """A name that people can read, with a digest of the job's key."""
     digest = hashlib.blake2b(json.dumps(key, sort_keys=True).encode(), digest_size=8).hexdigest()
     rate = f"-rate{job.rate:g}" if job.rate != 1 else ""
-    return f"{job.row.name}-users{job.fraction:g}-seed{job.seed}{rate}-{digest}"
+    length = f"-length{job.length:.3g}" if job.length != 1 else ""
+    return f"{job.row.name}-users{job.fraction:g}-seed{job.seed}{rate}{length}-{digest}"
 
 
-def _training(training: TrainingSettings, job: Job, stretch: float) -> TrainingSettings:
+def _training(training: TrainingSettings, job: Job) -> TrainingSettings:
+    every = training.unfreeze_every
     return training.updated(
         {
             "seed": job.seed,
             "learning_rate": training.learning_rate * job.rate,
             "encoder_learning_rate": training.encoder_learning_rate * job.rate,
-            "epochs": math.ceil(training.epochs * stretch),
-            "validate_every": max(1, int(np.rint(training.validate_every * stretch))),
+            "epochs": math.ceil(training.epochs * job.length),
+            "validate_every": max(1, int(np.rint(training.validate_every * job.length))),
+            "unfreeze_every": every and max(1, int(np.rint(every * job.length))),
         }
     )
 
 
-def _stage(stage: StageSettings, job: Job, stretch: float) -> StageSettings:
+def _stage(stage: StageSettings, job: Job) -> StageSettings:
     """The stage with what it says of rates and lengths changed as the whole training's are."""
     own = dict(stage.training)
     for name in ("learning_rate", "encoder_learning_rate"):
         if name in own:
             own[name] = float(own[name] or 0) * job.rate
-    for name in ("epochs", "validate_every"):
-        if name in own:
-            own[name] = math.ceil(float(own[name] or 1) * stretch)
+    for name in ("epochs", "validate_every", "unfreeze_every"):
+        if own.get(name):
+            own[name] = math.ceil(float(own[name] or 1) * job.length)
     return stage.model_copy(update={"training": own})
 
 

@@ -23,6 +23,13 @@ from transrec.recipes.comparing.variants import ZeroShot
 
 FORMAT = 1
 
+LENGTHS = {
+    "best": "with fewer users the best on validation of as many epochs, as many steps, and a length between",
+    "steps": "as many steps with fewer users",
+    "epochs": "as many epochs with fewer users",
+}
+"""What is said of the budgets."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
@@ -199,7 +206,7 @@ def _budget(comparison: Comparison) -> str:
     if len(settings.rates) > 1:
         told.append(f"the best on validation of the learning rates x {', '.join(f'{rate:g}' for rate in settings.rates)}")
     if comparison.findings.curve:
-        told.append("as many steps with fewer users" if settings.budget == "steps" else "as many epochs with fewer users")
+        told.append(LENGTHS[settings.budget])
     return ", ".join(told)
 
 
@@ -235,6 +242,7 @@ def _row_json(row: RowResult) -> dict[str, Any]:
                 "folder": own.folder.name,
                 "seed": own.job.seed,
                 "rate": own.job.rate,
+                "length": own.job.length,
                 "counted": own in row.finished,
                 "validation": own.validation,
                 "fit": asdict(own.fit) if own.fit else None,

@@ -53,8 +53,8 @@ class RowResult:
         label: as tables show it.
         fraction: the share of the users that train and validate; 1 where that makes no difference.
         users: how many these are; 0 for a run as it is that counts nothing either.
-        finished: its jobs, one a seed, at the rate that validated best.
-        tried: its jobs at every rate.
+        finished: its jobs, one a seed, at the rate and length that validated best.
+        tried: its jobs at every rate and length.
         measured: the metric of the verdict, of every target under every seed.
         metrics: by name, the mean over targets of the mean over seeds, with its interval.
         by_seed: by name, the mean over targets of each seed.
@@ -79,7 +79,7 @@ class RowResult:
 
     @property
     def seconds(self) -> float | None:
-        """What all its trainings or tunings took, at every rate and seed; None where there were none."""
+        """What all its trainings or tunings took, at every rate, length and seed; None where there were none."""
         costs = [own.cost.seconds for own in self.tried if own.cost]
         return sum(costs) if costs else None
 
@@ -121,7 +121,7 @@ def rows_of(finished: Sequence[Finished], counted_E: np.ndarray, settings: Compa
 
 
 def _row(tried: Sequence[Finished], label: str, counted_E: np.ndarray, settings: CompareSettings, bench: Bench) -> RowResult:
-    finished = _at_the_best_rate(tried)
+    finished = _as_validated_best(tried)
     ranked = finished[0].ranked
     columns_S = [metric_columns(own.ranked.ranks[counted_E], settings.evaluation.cutoffs) for own in finished]
     values = {name: np.stack([columns[name] for columns in columns_S]) for name in columns_S[0]}
@@ -148,12 +148,12 @@ def _row(tried: Sequence[Finished], label: str, counted_E: np.ndarray, settings:
     )
 
 
-def _at_the_best_rate(tried: Sequence[Finished]) -> list[Finished]:
-    """The jobs at the rate that validated best, as the mean over seeds; all of them where there is one rate."""
-    by_rate: dict[float, list[Finished]] = {}
+def _as_validated_best(tried: Sequence[Finished]) -> list[Finished]:
+    """The jobs at the rate and length that validated best, as the mean over seeds; all of them where there is one."""
+    groups: dict[tuple[float, float], list[Finished]] = {}
     for own in tried:
-        by_rate.setdefault(own.job.rate, []).append(own)
-    return max(by_rate.values(), key=lambda group: _mean_validation(group) or 0.0)
+        groups.setdefault((own.job.rate, own.job.length), []).append(own)
+    return max(groups.values(), key=lambda group: _mean_validation(group) or 0.0)
 
 
 def _mean_validation(finished: Sequence[Finished]) -> float | None:

@@ -50,9 +50,10 @@ class CompareSettings(Settings):
     fractions: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Listed, Field(min_length=1)] = (1.0,)
     """Shares of the target's users that train and validate, at least fifty users; all users test. The table is about the
     largest, the figure shows the curve; separated by commas."""
-    budget: Literal["steps", "epochs"] = "steps"
-    """What a training with few users may spend as much of as one with all: steps (its epochs and the epochs between two
-    validations grow as its users are fewer), or epochs, which is quicker and leaves it less trained."""
+    budget: Literal["best", "steps", "epochs"] = "best"
+    """How long a training with few users is: epochs, as many as with all; steps, as many steps as with all (its epochs and
+    the epochs between two validations grow as its users are fewer); best: both and a length between are tried, and for each
+    row the one that validates best counts, so that none is judged by being over- or undertrained."""
     rates: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Listed, Field(min_length=1)] = (1.0,)
     """Factors of the learning rates (but for the prior's) that every trained row tries; for each row the one that validates
     best counts, and the time of all of them; separated by commas."""

@@ -158,8 +158,13 @@ def _blank(bench: Bench) -> np.ndarray:
 
 def _notes(bench: Bench, lines: list[Line]) -> tuple[str, ...]:
     size = len(bench.dataset.catalog)
+    counted = {line.label: line.comparison.findings.targets for line in lines}
+    same = f"all versions have the same {len(bench.whole.test):,} test targets and the same {size:,} candidates"
+    if len(set(counted.values())) > 1:
+        each = ", ".join(f"{label} {targets:,}" for label, targets in counted.items())
+        same = f"what is shared with the source differs by version and is taken out, so test targets differ: {each}"
     notes = [
-        f"all versions have the same {len(bench.whole.test):,} test targets and the same {size:,} candidates",
+        same,
         *(
             f"{line.label}: {line.facts['items_that_rank_last']:,} of {size:,} items have nothing that the run reads and "
             f"rank last in rows that read content, among them {line.facts['targets_that_rank_last']:,} test targets"

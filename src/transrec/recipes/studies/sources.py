@@ -17,8 +17,10 @@ from transrec._version import __version__
 from transrec.data.dataset import Dataset
 from transrec.data.folders import grown_once
 from transrec.data.splits import sample_size, split_of
-from transrec.errors import RunError, SettingsError
+from transrec.errors import EvaluationError, RunError, SettingsError
+from transrec.items.tower import AUTO
 from transrec.recipes.compare import compare
+from transrec.recipes.comparing.bench import backbones_digest
 from transrec.recipes.fitting import TrainSettings
 from transrec.recipes.stages import StageSettings, stage_folders
 from transrec.recipes.studies.settings import SourcesSettings
@@ -64,6 +66,7 @@ def study_sources(
     sources = [own if isinstance(own, Dataset) else Dataset.open(own) for own in data]
     elsewhere = target if isinstance(target, Dataset) else Dataset.open(target)
     _require_apart(sources, elsewhere)
+    _require_measurable(sources, elsewhere, training)
     if training.split.users != 1:
         raise SettingsError(
             f"the training has a share of the users of its own, {training.split.users:g}",
@@ -130,6 +133,7 @@ def of_share(training: TrainSettings, share: float, settings: SourcesSettings, *
         own["training"] = {
             "epochs": math.ceil(loop.epochs * stretch),
             "validate_every": max(1, round(loop.validate_every * stretch)),
+            "unfreeze_every": loop.unfreeze_every and max(1, round(loop.unfreeze_every * stretch)),
         }
         own["stages"] = [_longer(stage, stretch).model_dump(mode="json") for stage in training.stages]
     return training.updated(own)
@@ -151,6 +155,7 @@ def trained_run(
         "version": __version__,
         "data": [own.fingerprint for own in sources],
         "training": training.model_dump(mode="json"),
+        "backbones": backbones_digest(training.model.items),
     }
     digest = hashlib.blake2b(json.dumps(key, sort_keys=True).encode(), digest_size=8).hexdigest()
     return grown_once(folder / f"{name}-{digest}", functools.partial(_train, sources, training, console)) / RUN
@@ -169,19 +174,43 @@ def _train(sources: Sequence[Dataset], training: TrainSettings, console: Console
 def _longer(stage: StageSettings, stretch: float) -> StageSettings:
     """The stage with what it says of lengths itself changed as the whole training's are."""
     own = dict(stage.training)
-    own |= {name: math.ceil(float(own[name] or 1) * stretch) for name in ("epochs", "validate_every") if name in own}
+    stretched = ("epochs", "validate_every", "unfreeze_every")
+    own |= {name: math.ceil(float(own[name] or 1) * stretch) for name in stretched if own.get(name)}
     return stage.model_copy(update={"training": own})
 
 
 def _require_apart(sources: Sequence[Dataset], target: Dataset) -> None:
     here = target.folder.resolve() if target.folder else None
+    prints = [source.fingerprint for source in sources]
     for source in sources:
+        if prints.count(source.fingerprint) > 1:
+            raise RunError(f"the source {source.name!r} is given twice", remedy="give each platform once")
         if source.fingerprint == target.fingerprint or (here and source.folder and source.folder.resolve() == here):
             raise RunError(
                 f"the target {target.name!r} is one of the sources, so nothing would be transferred",
                 where=str(source.folder or source.name),
                 remedy="take another platform as --target, or take it out of the sources",
             )
+
+
+def _require_measurable(sources: Sequence[Dataset], target: Dataset, training: TrainSettings) -> None:
+    """Say before hours of training that nothing could be measured afterwards."""
+    if not len(split_of(target.interactions, training.split).test):
+        raise EvaluationError(
+            f"no user of {target.name!r} has a test target under this split",
+            where=str(target.folder or target.name),
+            remedy="take another --target, or another split",
+        )
+    asked = training.model.items
+    held = {name for own in sources for name in own.catalog.modalities}
+    reads = held if asked.modalities == AUTO else {*asked.modalities}
+    there = {*target.catalog.modalities, *asked.custom}
+    if not (reads - {"identity"}) & there:
+        raise RunError(
+            f"the model is to read {', '.join(sorted(reads))}, {target.name!r} has {', '.join(target.catalog.modalities)}",
+            where=str(target.folder or target.name),
+            remedy="take a target with content that the sources have, or other model.items.modalities",
+        )
 
 
 def _notes(settings: SourcesSettings, training: TrainSettings, lines: Sequence[Line]) -> tuple[str, ...]:
