@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from comparing_ground import trained
-from rich.console import Console
+from told import Told as Told
 
 from transrec.data.dataset import Dataset
 from transrec.data.worlds import World
@@ -16,18 +15,6 @@ from transrec.items.scratch import new_image_backbone, new_text_backbone
 from transrec.recipes.studies.study import Study
 
 QUICK = {"seeds": "0", "permutations": 100, "evaluation": {"resamples": 100}}
-
-
-class Told(Console):
-    """A console that remembers, as wide as an old terminal."""
-
-    def __init__(self) -> None:
-        super().__init__(file=io.StringIO(), width=80, highlight=False)
-
-    @property
-    def text(self) -> str:
-        assert isinstance(self.file, io.StringIO)
-        return self.file.getvalue()
 
 
 @dataclass(frozen=True)

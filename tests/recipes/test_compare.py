@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ import numpy as np
 import pytest
 from comparing_ground import Ground, asked, make_ground, text_run, trained
 from PIL import Image
-from rich.console import Console
+from told import Told
 
 from transrec.data.catalog import Catalog
 from transrec.data.dataset import Dataset
@@ -28,18 +27,6 @@ from transrec.recipes.comparing import work
 from transrec.recipes.comparing.report import Comparison
 
 ROWS = ["popularity", "markov", "ease", "similarity", "identity", "scratch", "zero-shot", "transferred"]
-
-
-class Told(Console):
-    """A console that remembers, as wide as an old terminal."""
-
-    def __init__(self) -> None:
-        super().__init__(file=io.StringIO(), width=80, highlight=False)
-
-    @property
-    def text(self) -> str:
-        assert isinstance(self.file, io.StringIO)
-        return self.file.getvalue()
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from rich.console import Console
+from told import Told
 
 from transrec.data.dataset import Dataset
 from transrec.data.worlds import Modalities, SourceAndTargets, World
@@ -42,18 +41,6 @@ def tiny_world(seed: int, *, scale: float) -> SourceAndTargets:
 def one_epoch() -> DemoSettings:
     once: Mapping[str, Any] = {"epochs": 1, "batch_size": 16}
     return DemoSettings().updated({"source": once, "identity": once, "scratch": once, "transferred": once})
-
-
-class Told(Console):
-    """A console that remembers."""
-
-    def __init__(self) -> None:
-        super().__init__(file=io.StringIO(), width=80)
-
-    @property
-    def text(self) -> str:
-        assert isinstance(self.file, io.StringIO)
-        return self.file.getvalue()
 
 
 @pytest.fixture(scope="module")
