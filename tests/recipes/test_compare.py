@@ -60,7 +60,7 @@ def test_it_says_how_it_measured_and_that_the_test_was_opened(finished: SimpleNa
         "80 test targets, ranked among all 50 items of the catalog; masked: the user's history, never the target",
         "split: leave-one-out",
         "budget of every trained row: at most 2 epochs, 4 validations without a better NDCG@10",
-        "as many steps with fewer users",
+        "with fewer users the best on validation of as many epochs, as many steps, and a length between",
         "seeds 0, 1; 95% intervals over users",
         "50, 80 users train and validate, all test",
         "200 relabellings, Holm-corrected for 7 tests",
@@ -69,7 +69,7 @@ def test_it_says_how_it_measured_and_that_the_test_was_opened(finished: SimpleNa
     ):
         assert part in told, part
     assert len(finished.json["test_opened"]) == 1
-    assert finished.text.count("of 25: ") == 25, "every job is told as it is done"
+    assert finished.text.count("of 37: ") == 37, "every job is told as it is done"
 
 
 def test_the_sentence_is_the_last_word_everywhere(finished: SimpleNamespace) -> None:
@@ -122,7 +122,7 @@ def test_a_second_call_trains_nothing_and_says_the_same(
         monkeypatch.setattr(work, name, None)
     console = Told()
     again = compare(ground.run, ground.folder / "target", asked(seeds="0,1", fractions="0.1,1"), console=console)
-    assert again.sentence == finished.found.sentence and console.text.count("found done") == 25
+    assert again.sentence == finished.found.sentence and console.text.count("found done") == 37
     written = json.loads((finished.folder / "compare.json").read_text())
     assert len(written.pop("test_opened")) == 2, "it was looked at again"
     assert written == {name: value for name, value in finished.json.items() if name != "test_opened"}

@@ -17,7 +17,7 @@ from transrec.data.batches import SequenceBatch
 from transrec.errors import RunError, TrainingError
 from transrec.model import TransRec
 from transrec.training.settings import TrainingSettings
-from transrec.training.trainer import Fit, Trainer, resolve_device
+from transrec.training.trainer import Fit, Trainer, _require_replay, resolve_device
 
 MEASURED = ("windows_per_second", "waiting_for_input")
 
@@ -230,3 +230,10 @@ def test_a_device_that_is_not_there_is_said() -> None:
 def test_a_second_training_may_have_another_precision() -> None:
     for precision in ("float32", "bfloat16", "float32"):
         fit(Case(), Validation([0.1]), epochs=1, precision=precision)
+
+
+def test_a_device_that_would_draw_another_dropout_is_said() -> None:
+    _require_replay(settings(items_at_once=2), torch.device("cpu"))
+    _require_replay(settings(), torch.device("mps"))
+    with pytest.raises(TrainingError, match="on mps"):
+        _require_replay(settings(items_at_once=2), torch.device("mps"))

@@ -15,6 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
+MUCH = 0.1
+"""Share of the time from which on waiting for input is worth telling."""
+
 
 class TrainingLog:
     """Writes ``metrics.jsonl`` and TensorBoard files, and draws one progress line.
@@ -79,8 +82,9 @@ class TrainingLog:
         self._begin()
         measured = {"windows_per_second": speed, "waiting_for_input": waiting}
         self._write("train", step, {"epoch": round(epoch, 3), **values, **measured})
-        told = f"loss {values['loss']:.4f} · {speed:,.0f} windows/s · waits for input {waiting:.0%}"
-        self._progress.update(self._task, told=told)
+        # the line has to fit into 80 columns, so it tells the speed or what limits it
+        pace = f"{speed:,.0f} windows/s" if waiting < MUCH else f"waits for input {waiting:.0%}"
+        self._progress.update(self._task, told=f"loss {values['loss']:.4f} · {pace}")
 
     def validation(self, step: int, epoch: float, values: Mapping[str, float], *, best: bool) -> None:
         """Log the metrics of a validation and tell the person."""

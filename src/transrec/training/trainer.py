@@ -124,13 +124,7 @@ class Trainer:
         progress = keeper.load(model, optimiser) if resume else keeper.begin(model, optimiser)
         per_epoch = max(1, batches.steps_per_epoch // settings.accumulate)
         total = min(settings.epochs * per_epoch, settings.max_steps or settings.epochs * per_epoch)
-        if settings.items_at_once and accelerator.device.type not in ("cpu", "cuda"):
-            raise TrainingError(
-                f"encoders cannot read some items at a time on {accelerator.device.type}: torch does not draw the same "
-                "dropout there when a chunk is run again",
-                where="training.items_at_once",
-                remedy="leave it out, or make training.batch_size smaller",
-            )
+        _require_replay(settings, accelerator.device)
         model.items.at_once = settings.items_at_once
         unfreezing = Unfreezing(model, settings.unfreeze_every, per_epoch=per_epoch, total=total)
 
@@ -211,6 +205,17 @@ def _prefetched(
             waited(time.perf_counter() - asked)
             coming = pool.submit(make, step + 1) if step + 1 < steps.stop else None
             yield ready
+
+
+def _require_replay(settings: TrainingSettings, device: torch.device) -> None:
+    """Raise a TrainingError where items are to be read in chunks and torch does not put their random state back."""
+    if settings.items_at_once and device.type not in ("cpu", "cuda"):
+        raise TrainingError(
+            f"encoders cannot read some items at a time on {device.type}: torch does not draw the same dropout there when a "
+            "chunk is run again",
+            where="training.items_at_once",
+            remedy="leave it out, or make training.batch_size smaller",
+        )
 
 
 def processes(device: torch.device) -> PartialState:
