@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,13 @@ class StageSettings(Settings):
             raise ValueError(f"{', '.join(shared)} must be the same in all stages; set it under training")
         as_value_error(TrainingSettings.from_mapping, values)
         return values
+
+    def longer(self, length: float) -> StageSettings:
+        """The stage with what it says itself of lengths changed as :meth:`TrainingSettings.longer` changes the whole."""
+        own = dict(self.training)
+        lengths = ("epochs", "validate_every", "unfreeze_every")
+        own |= {name: math.ceil(float(own[name] or 1) * length) for name in lengths if own.get(name)}
+        return self.model_copy(update={"training": own})
 
 
 @dataclass(frozen=True, slots=True)

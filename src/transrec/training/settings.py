@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from pydantic import Field
@@ -89,3 +90,14 @@ class TrainingSettings(Settings):
     """Whether to write TensorBoard files beside metrics.jsonl."""
     seed: int = Field(default=0, ge=0)
     """Of fresh weights, order, negatives and dropout."""
+
+    def longer(self, length: float) -> TrainingSettings:
+        """The same training with so many times the epochs; what is counted in epochs grows alike."""
+        every = self.unfreeze_every
+        return self.updated(
+            {
+                "epochs": math.ceil(self.epochs * length),
+                "validate_every": max(1, round(self.validate_every * length)),
+                "unfreeze_every": every and max(1, round(every * length)),
+            }
+        )

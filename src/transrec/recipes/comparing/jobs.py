@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from transrec._version import __version__
 from transrec.data.splits import SplitSettings, sample_size
 from transrec.items.tower import ItemSettings
@@ -157,29 +155,23 @@ def folder_name(job: Job, key: dict[str, Any]) -> str:
 
 
 def _training(training: TrainingSettings, job: Job) -> TrainingSettings:
-    every = training.unfreeze_every
-    return training.updated(
+    return training.longer(job.length).updated(
         {
             "seed": job.seed,
             "learning_rate": training.learning_rate * job.rate,
             "encoder_learning_rate": training.encoder_learning_rate * job.rate,
-            "epochs": math.ceil(training.epochs * job.length),
-            "validate_every": max(1, int(np.rint(training.validate_every * job.length))),
-            "unfreeze_every": every and max(1, int(np.rint(every * job.length))),
         }
     )
 
 
 def _stage(stage: StageSettings, job: Job) -> StageSettings:
     """The stage with what it says of rates and lengths changed as the whole training's are."""
-    own = dict(stage.training)
+    longer = stage.longer(job.length)
+    own = dict(longer.training)
     for name in ("learning_rate", "encoder_learning_rate"):
         if name in own:
             own[name] = float(own[name] or 0) * job.rate
-    for name in ("epochs", "validate_every", "unfreeze_every"):
-        if own.get(name):
-            own[name] = math.ceil(float(own[name] or 1) * job.length)
-    return stage.model_copy(update={"training": own})
+    return longer.model_copy(update={"training": own})
 
 
 def _reading(model: ModelSettings, names: tuple[str, ...]) -> ModelSettings:

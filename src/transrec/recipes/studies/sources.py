@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +21,7 @@ from transrec.items.tower import AUTO
 from transrec.recipes.compare import compare
 from transrec.recipes.comparing.bench import backbones_digest
 from transrec.recipes.fitting import TrainSettings
-from transrec.recipes.stages import StageSettings, stage_folders
+from transrec.recipes.stages import stage_folders
 from transrec.recipes.studies.settings import SourcesSettings
 from transrec.recipes.studies.study import Line, Study, folder_name
 from transrec.recipes.studies.tables import keep, tell
@@ -129,13 +128,8 @@ def of_share(training: TrainSettings, share: float, settings: SourcesSettings, *
     """
     own: dict[str, Any] = {"split": {"users": share, "users_seed": settings.users_seed}} if share < 1 else {}
     if settings.budget == "steps" and stretch > 1:
-        loop = training.training
-        own["training"] = {
-            "epochs": math.ceil(loop.epochs * stretch),
-            "validate_every": max(1, round(loop.validate_every * stretch)),
-            "unfreeze_every": loop.unfreeze_every and max(1, round(loop.unfreeze_every * stretch)),
-        }
-        own["stages"] = [_longer(stage, stretch).model_dump(mode="json") for stage in training.stages]
+        own["training"] = training.training.longer(stretch).model_dump(mode="json")
+        own["stages"] = [stage.longer(stretch).model_dump(mode="json") for stage in training.stages]
     return training.updated(own)
 
 
@@ -169,14 +163,6 @@ def _train(sources: Sequence[Dataset], training: TrainSettings, console: Console
     train(sources, training, run, resume=resume, console=console)
     for checkpoints in list(run.rglob("checkpoints")):
         shutil.rmtree(checkpoints)
-
-
-def _longer(stage: StageSettings, stretch: float) -> StageSettings:
-    """The stage with what it says of lengths itself changed as the whole training's are."""
-    own = dict(stage.training)
-    stretched = ("epochs", "validate_every", "unfreeze_every")
-    own |= {name: math.ceil(float(own[name] or 1) * stretch) for name in stretched if own.get(name)}
-    return stage.model_copy(update={"training": own})
 
 
 def _require_apart(sources: Sequence[Dataset], target: Dataset) -> None:
