@@ -88,3 +88,23 @@ def test_popularity_can_count_less_and_what_is_new_keeps_its_weight() -> None:
     less = taught()(torch.zeros(2, 3), evidence(), popularity=0.5).detach()
     assert less[0, 0] == pytest.approx(0.25 * math.log(4))
     assert less[1, 1] == pytest.approx(-0.3)
+
+
+def test_elsewhere_how_often_an_item_was_touched_is_worth_nothing_and_the_rest_stays() -> None:
+    prior = taught()
+    moved = prior.elsewhere()
+    assert moved.base(torch.tensor([0.0, 9.0])).tolist() == [0.0, 0.0]
+    assert float(moved.weights[FOLLOWERS].detach()) == 2.0
+    assert float(prior.popularity.detach()) == 0.5, "the model itself is not changed"
+
+
+def test_an_index_of_a_platform_that_the_model_does_not_know_leaves_popularity_out() -> None:
+    case = Case()
+    assert case.model.prior is not None
+    with torch.no_grad():
+        case.model.prior.popularity.fill_(2.0)
+    counts = Counts.of_histories(Histories.from_lists([[1, 2]]), len(case.dataset.catalog))
+    at_home, elsewhere = (CatalogIndex.of(case.model, case.dataset, counts, place=place) for place in (0, None))
+    assert at_home.known is not None and elsewhere.known is not None
+    assert float(at_home.known.prior.popularity.detach()) == 2.0
+    assert float(elsewhere.known.prior.popularity.detach()) == 0.0

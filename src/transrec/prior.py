@@ -5,6 +5,7 @@ Axes: Q queries, C candidates.
 
 from __future__ import annotations
 
+import copy
 from typing import final
 
 import torch
@@ -31,7 +32,8 @@ class CountPrior(nn.Module):
     Good and Turing). It is learned where candidates are drawn from the whole catalog (``shared_negatives``), for among
     targets alone nothing untouched is wrong.
 
-    Nothing in it belongs to an item or a user, so it moves to another platform as it is, and to its counts.
+    Nothing in it belongs to an item or a user, so it moves to another platform, and to its counts. But a and b mean what
+    they mean among so many events: they stay behind, see :meth:`elsewhere`.
     """
 
     def __init__(self) -> None:
@@ -63,6 +65,16 @@ class CountPrior(nn.Module):
         own_Q = own_Q - base_C[evidence.targets_Q]
         queries_Q = torch.arange(len(own_Q), device=own_Q.device)
         return total_QC.index_put((queries_Q, evidence.targets_Q), own_Q, accumulate=True)
+
+    def elsewhere(self) -> CountPrior:
+        """The same on a platform that it has not learned from: how often an item was touched is worth nothing yet.
+
+        Where most items are seldom touched an untouched one is nothing special; where most are often, it is.
+        """
+        moved = copy.deepcopy(self)
+        nn.init.zeros_(moved.popularity)
+        nn.init.zeros_(moved.unseen)
+        return moved
 
     def base(self, counts: Tensor, popularity: float = 1.0, *, identified: bool = True) -> Tensor:
         """What being touched so often is worth, whatever the history: a log(1 + n) + b [n = 0].

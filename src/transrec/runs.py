@@ -36,6 +36,8 @@ class DataRecord(Settings):
         return cls(name=dataset.name, path=path, fingerprint=dataset.fingerprint)
 
 
+PARAMETERS = "parameters.json"
+
 FITTING = ("stages", "objective", "training", "split", "tune")
 """Sections of the settings file that can be given back with --config, with the model's own."""
 
@@ -162,7 +164,14 @@ def require_empty(folder: Path, *, flag: str = "--out") -> None:
 def write_parameters(folder: Path, fates: Sequence[Fate]) -> None:
     """Write ``parameters.json``: the source and the fate of every parameter."""
     document = {"format": 1, "parameters": [asdict(fate) for fate in fates]}
-    (folder / "parameters.json").write_text(json.dumps(document, indent=1) + "\n")
+    (folder / PARAMETERS).write_text(json.dumps(document, indent=1) + "\n")
+
+
+def read_sources(folder: Path) -> dict[str, str]:
+    """Where the value of every parameter of a run came from, as :func:`write_parameters` wrote it; empty if it did not."""
+    if not (folder / PARAMETERS).exists():
+        return {}
+    return {row["name"]: row["source"] for row in json.loads((folder / PARAMETERS).read_text())["parameters"]}
 
 
 def write_card(folder: Path, record: RunRecord, fates: Sequence[Fate], validation: Mapping[str, Any]) -> None:

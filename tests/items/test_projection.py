@@ -87,3 +87,43 @@ def test_centring_on_another_platform_leaves_the_map():
     assert torch.allclose(projection(elsewhere).mean(dim=0), torch.zeros(3), atol=1e-5)
     after = projection.state_dict()
     assert [name for name in before if not torch.equal(before[name], after[name])] == ["means"]
+
+
+def learned_elsewhere(generator: torch.Generator) -> tuple[Projection, torch.Tensor]:
+    """A projection of 6 numbers onto 3, born where the first ones differ, and vectors of which the last ones do."""
+    projection = Projection(6, 3)
+    elsewhere = torch.randn(300, 6, generator=generator) * torch.tensor([5.0, 4, 3, 1, 0.1, 0.1])
+    projection.calibrate({0: elsewhere}, "similar", generator=generator)
+    return projection, torch.randn(300, 6, generator=generator) * torch.tensor([2.0, 0.1, 2, 4, 0.1, 5]) + 3
+
+
+def test_aligned_it_is_born_similar_on_the_new_items():
+    projection, vectors = learned_elsewhere(torch.Generator().manual_seed(0))
+    projection.align({0: vectors})
+    kept = (vectors - vectors.mean(dim=0))[:, [0, 2, 3, 5]]
+    assert (cosines(projection(vectors)) - cosines(kept)).abs().mean() < 0.25, "it lost one direction of four"
+    rows = projection.linear.weight.detach()
+    assert torch.allclose(rows @ rows.T, torch.eye(3), atol=1e-5)
+
+
+def test_aligned_it_agrees_with_what_it_was_as_well_as_any_turn_of_it():
+    generator = torch.Generator().manual_seed(0)
+    projection, vectors = learned_elsewhere(generator)
+    projection.centre({0: vectors})
+    old = projection(vectors).detach()
+    projection.align({0: vectors})
+    new = projection(vectors).detach()
+    agreement = (old * new).sum()
+    for _ in range(200):
+        turn, _ = torch.linalg.qr(torch.randn(3, 3, generator=generator))
+        assert (old * (new @ turn.T)).sum() <= agreement + 1e-3
+
+
+def test_where_nothing_was_learned_aligning_changes_nothing():
+    generator = torch.Generator().manual_seed(0)
+    vectors = torch.randn(300, 6, generator=generator) * torch.tensor([5.0, 4, 3, 2, 1, 0.5])
+    projection = Projection(6, 4)
+    projection.calibrate({0: vectors}, "similar", generator=generator)
+    before = projection.linear.weight.detach().clone()
+    projection.align({0: vectors})
+    assert torch.allclose(projection.linear.weight, before, atol=1e-5)

@@ -11,7 +11,7 @@ from torch import Tensor
 from transrec.data.catalog import Catalog
 from transrec.errors import ModelError, SettingsError
 from transrec.model import ModelSettings, TransRec
-from transrec.rules import SourceRule, copy_parameters
+from transrec.rules import SourceRule, copy_parameters, projections_from, usual_rules
 
 Platform = Callable[..., Catalog]
 Settings = Callable[..., ModelSettings]
@@ -65,6 +65,8 @@ def test_rules_are_strict(platform: Platform, settings: Settings) -> None:
     for wrong in ("users.*", "users.*=new", "=copy=x"):
         with pytest.raises(SettingsError, match="is not a rule"):
             SourceRule.parse(wrong)
+    with pytest.raises(SettingsError, match="aligns something else than a projection"):
+        SourceRule.parse("users.*=aligned")
     with pytest.raises(ModelError, match="came with a backbone"):
         copy_parameters(target, source.state_dict(), [SourceRule.parse("items.encoders.text.*=fresh")])
 
@@ -79,3 +81,25 @@ def test_a_saved_run_gives_the_same_vectors(
     assert loaded.settings == model.settings
     assert vectors(model, catalog).equal(vectors(loaded, catalog))
     assert not [path for path in (tmp_path / "run").rglob("*") if path.suffix in {".pkl", ".pickle", ".bin", ".pt"}]
+
+
+def test_what_is_to_be_aligned_has_the_values_of_the_source_until_it_is(platform: Platform, settings: Settings) -> None:
+    source = TransRec.build(settings(), [platform(1)], seed=1)
+    target = source.fresh_for(platform(2), seed=2)
+    found = copy_parameters(target, source.state_dict(), [SourceRule.parse("items.projections.text.*=aligned")])
+    assert projections_from(found, "aligned") == ["text"]
+    assert projections_from(found, "copy") == ["image"]
+    assert target.items.projections["text"].linear.weight.equal(source.items.projections["text"].linear.weight)
+
+
+def test_what_popularity_is_worth_stays_behind_unless_it_is_asked_for(platform: Platform, settings: Settings) -> None:
+    source = TransRec.build(settings(), [platform(1)], seed=1)
+    assert source.prior is not None
+    for value in source.prior.parameters():
+        value.data.fill_(1.0)
+    for given, moved in (([], False), ([SourceRule.parse("prior.*=copy")], True)):
+        target = source.fresh_for(platform(2), seed=2)
+        copy_parameters(target, source.state_dict(), usual_rules(target, given))
+        assert target.prior is not None
+        values = {name: float(value.detach()) for name, value in target.prior.named_parameters()}
+        assert values == {name: 0.0 if name in ("popularity", "unseen") and not moved else 1.0 for name in values}

@@ -13,7 +13,7 @@ from cases import Case, platform
 from transrec.errors import TrainingError
 from transrec.model import ModelSettings, TransRec
 from transrec.rules import Tuning, apply_tuning
-from transrec.training.optimiser import optimiser_groups, rate_factor, set_rates
+from transrec.training.optimiser import optimiser_groups, prior_rate, rate_factor, set_rates
 from transrec.training.settings import TrainingSettings
 
 SETTINGS = TrainingSettings(learning_rate=0.5, encoder_learning_rate=0.25, weight_decay=0.125)
@@ -29,7 +29,7 @@ def test_every_learning_parameter_is_in_one_group_with_its_rate_and_decay() -> N
     model.users.positions.weight.requires_grad_(requires_grad=False)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     found = {}
-    for group in optimiser_groups(model, SETTINGS):
+    for group in optimiser_groups(model, SETTINGS, total=100):
         assert group["lr"] == group["peak"]
         for parameter in group["params"]:  # type: ignore[attr-defined]
             assert names[id(parameter)] not in found
@@ -46,7 +46,7 @@ def test_nothing_that_learns_is_said() -> None:
     model = Case().model
     model.requires_grad_(requires_grad=False)
     with pytest.raises(TrainingError, match="no parameter learns"):
-        optimiser_groups(model, SETTINGS)
+        optimiser_groups(model, SETTINGS, total=100)
 
 
 def test_the_rate_rises_and_falls_to_nothing() -> None:
@@ -68,10 +68,22 @@ def test_a_constant_rate_stays_after_the_warm_up() -> None:
 
 
 def test_rates_are_set_from_the_peak() -> None:
-    optimiser = torch.optim.AdamW(optimiser_groups(Case().model, SETTINGS))
+    optimiser = torch.optim.AdamW(optimiser_groups(Case().model, SETTINGS, total=100))
     for factor in (0.5, 0.1):
         set_rates(optimiser, factor)
-        assert {group["lr"] / group["peak"] for group in optimiser.param_groups} == {factor}
+        assert [group["lr"] / group["peak"] for group in optimiser.param_groups] == pytest.approx([factor] * 3)
+
+
+def test_the_prior_can_go_as_far_as_it_must_in_a_short_training() -> None:
+    settings = TrainingSettings(prior_learning_rate=0.03, prior_reach=2.0)
+    for total in (1, 7, 20, 65):
+        farthest = sum(rate_factor(step, total, settings) for step in range(total))
+        assert prior_rate(total, settings) * farthest == pytest.approx(2.0)
+    for total in (200, 10_000):
+        assert prior_rate(total, settings) == 0.03, "long enough as it is"
+    assert prior_rate(20, settings.updated({"prior_reach": 0.0})) == 0.03
+    [group] = [g for g in optimiser_groups(Case().model, settings, total=20) if g["peak"] == prior_rate(20, settings)]
+    assert len(group["params"]) == 6  # type: ignore[arg-type]
 
 
 def rates(model: TransRec, settings: TrainingSettings, **options: object) -> dict[str, tuple[float, float]]:
@@ -79,7 +91,7 @@ def rates(model: TransRec, settings: TrainingSettings, **options: object) -> dic
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     return {
         names[id(parameter)]: (float(group["peak"]), float(group["weight_decay"]))  # type: ignore[arg-type]
-        for group in optimiser_groups(model, settings, **options)  # type: ignore[arg-type]
+        for group in optimiser_groups(model, settings, total=100, **options)  # type: ignore[arg-type]
         for parameter in group["params"]  # type: ignore[attr-defined]
     }
 

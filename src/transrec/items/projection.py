@@ -81,6 +81,26 @@ class Projection(nn.Module):
         self.deviation.copy_(deviation_I)
 
     @torch.no_grad()
+    def align(self, samples: Mapping[int, Tensor]) -> None:
+        """Begin anew, born similar on these items, but so turned that vectors come out as nearly as may be as they did.
+
+        A map that was learned elsewhere keeps the directions in which the items of that platform differ. Here it takes those
+        of these items, and what reads its vectors finds them about where it is used to. For the old map S and the new P,
+        both of centred vectors x, the turn Q is the orthogonal one that makes mean |S x - Q P x|^2 least: Q = U V' of the
+        singular value decomposition U D V' of mean (S x)(P x)' (orthogonal Procrustes; Schoenemann 1966).
+
+        Args:
+            samples: by platform, vectors of some of its items, (n, I).
+        """
+        centred_nI = torch.cat([_exact(vectors) - _exact(vectors).mean(dim=0) for vectors in samples.values()])
+        old_nD = centred_nI / self.deviation.cpu().double() @ self.linear.weight.cpu().double().T
+        self.calibrate(samples, "similar", generator=torch.Generator().manual_seed(0))
+        new_DI = self.linear.weight.cpu().double()
+        new_nD = centred_nI / self.deviation.cpu().double() @ new_DI.T
+        left_DD, _, right_DD = torch.linalg.svd(old_nD.T @ new_nD)
+        self.linear.weight.copy_(left_DD @ right_DD @ new_DI)
+
+    @torch.no_grad()
     def centre(self, samples: Mapping[int, Tensor]) -> None:
         """Take the means of some platforms from samples of their items' vectors, (n, I) each; the map stays."""
         for platform, vectors in samples.items():

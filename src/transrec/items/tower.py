@@ -138,6 +138,24 @@ class ItemEncoder(nn.Module):
                 generator = torch.Generator().manual_seed(seed + 1 + list(self.encoders).index(name))
                 self._projection_of(name).calibrate(samples, self.settings.start, generator=generator)
 
+    @property
+    def projected(self) -> list[str]:
+        """The encoders whose vectors are standardised and projected: all but identity tables."""
+        return [name for name, projection in self.projections.items() if isinstance(projection, Projection)]
+
+    @torch.no_grad()
+    def align(self, batches: Iterable[ItemBatch], modalities: Collection[str]) -> None:
+        """Let these encoders' projections begin anew on these items, in agreement with what they are.
+
+        See :meth:`~transrec.items.projection.Projection.align`.
+
+        Args:
+            batches: of items.
+            modalities: whose projections.
+        """
+        for name, samples in self._made(batches, modalities).items():
+            self._projection_of(name).align(samples)
+
     @torch.no_grad()
     def centre(self, batches: Iterable[ItemBatch], modalities: Collection[str] | None = None) -> None:
         """Centre the items of other platforms than those that the projections started on, each on their own mean.

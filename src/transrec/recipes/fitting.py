@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -11,18 +11,17 @@ from typing import Literal
 from pydantic import field_validator
 from rich.console import Console
 
-from transrec.data.batches import ItemBatch, MixedBatches, SequenceBatches
+from transrec.data.batches import MixedBatches, SequenceBatches
 from transrec.data.dataset import Dataset
 from transrec.data.splits import SplitSettings
 from transrec.errors import ModelError
-from transrec.evaluation.ranks import ModelRanker, validation_metrics
 from transrec.model import ModelSettings, TransRec
 from transrec.objectives import ObjectiveSettings, build_objective
 from transrec.recipes.platform import Platform
 from transrec.recipes.showing import fate_table
 from transrec.recipes.stages import Stage, StageSettings, as_value_error, course_of, stage_folders, stage_to_resume
+from transrec.recipes.starting import begin, mean_validation
 from transrec.recipes.weighing import weigh_popularity
-from transrec.retrieval.index import CatalogIndex
 from transrec.rules import (
     Fate,
     SourceRule,
@@ -34,14 +33,11 @@ from transrec.rules import (
     merged_copy,
     untaught,
 )
-from transrec.runs import DataRecord, RunRecord, write_card, write_parameters
+from transrec.runs import DataRecord, RunRecord, read_sources, write_card, write_parameters
 from transrec.settings import Settings
 from transrec.training.checkpoint import Keeper
 from transrec.training.settings import TrainingSettings
 from transrec.training.trainer import Fit, Trainer, processes, resolve_device
-
-CALIBRATION_ITEMS = 2048
-"""Items of each platform by which the encoders' vectors are standardised."""
 
 
 class FitSettings(Settings, ABC):
@@ -94,8 +90,10 @@ class TransferSettings(FitSettings):
 
     rules: tuple[str, ...] = ()
     """Where parameters come from: PATTERN=copy or PATTERN=fresh over their names, the first that matches counts; what none
-    matches is copied, except an identity table, which starts fresh, and means of items, which are measured.
-    'users.*=fresh' moves the item encoders alone."""
+    matches is copied, except an identity table and what popularity is worth, which start fresh, and means of items, which
+    are measured. 'users.*=fresh' moves the item encoders alone. Projections that were born similar are copied, or
+    'items.projections.*=aligned': born again on the target's items and turned to agree with the source's; where no rule is
+    about them, whichever ranks the validation users better before training."""
 
     @field_validator("rules")
     @classmethod
@@ -118,18 +116,20 @@ class NewRun:
         record: how the run comes to be.
         folder: where it is written; nothing is written when None.
         resume: whether to go on from the folder's last checkpoint.
+        projections_open: whether copied projections may be aligned with the platform's items instead; see
+            :func:`~transrec.recipes.starting.begin`.
     """
 
     sources: Mapping[str, str]
     record: RunRecord
     folder: Path | None = None
     resume: bool = False
+    projections_open: bool = False
 
-    @property
-    def fresh_projections(self) -> list[str]:
-        """The modalities whose projection starts fresh, and so has to be standardised."""
-        names = [name for name, source in self.sources.items() if source == "fresh" and name.endswith(".linear.weight")]
-        return sorted(name.split(".")[2] for name in names if name.startswith("items.projections."))
+    def known_sources(self) -> dict[str, str]:
+        """By parameter, where its value comes from; what an interrupted run had aligned stays so."""
+        written = read_sources(self.folder) if self.folder and self.resume else {}
+        return {**self.sources, **{name: source for name, source in written.items() if source == "aligned"}}
 
 
 def fit(
@@ -155,7 +155,7 @@ def fit(
         Platform.ready(dataset, settings.split, model, place=place, console=console)
         for place, dataset in enumerate(datasets)
     ]
-    sources, became = dict(run.sources), list[Fate]()
+    sources, became = run.known_sources(), list[Fate]()
     for place, (stage, folder) in enumerate(zip(course, folders, strict=True)):
         sources |= apply_tuning(
             model, Tuning.parse(stage.tune), fresh=untaught(sources, became), seed=settings.training.seed
@@ -175,8 +175,12 @@ def fit(
         states = stage.training.frozen_states
         platforms = [platform.encoded(model, states, device=device, console=console) for platform in prepared]
         starts = place == 0 and not run.resume
-        if model.settings.items.standardise and starts:
-            calibrate(model, platforms, run.fresh_projections, seed=settings.training.seed)
+        if starts:
+            beginning = begin(model, platforms, sources, stage.training, free=run.projections_open)
+            sources = dict(beginning.sources)
+            became = now = fates(model, sources)
+            if beginning.told:
+                console.print(beginning.told, highlight=False)
         ranks.wait_for_everyone()
         if run.folder and ranks.is_main_process:
             if starts:  # else what is there already is worth more than fresh weights
@@ -255,36 +259,6 @@ def with_earlier(now: Sequence[Fate], before: Sequence[Fate]) -> list[Fate]:
     there = {fate.name for fate in now}
     merged = [fate for fate in before if fate.merged_into and fate.name not in there]
     return [*(replace(fate, learns=fate.learns or fate.name in learned) for fate in now), *merged]
-
-
-def calibrate(model: TransRec, platforms: Sequence[Platform], fresh: Sequence[str], *, seed: int) -> None:
-    """Standardise what encoders make, by a sample of the items of every platform.
-
-    Args:
-        model: its projections are changed.
-        platforms: what is learned from.
-        fresh: the modalities whose projections start fresh; the others are moved to the new platform's mean.
-        seed: of the samples.
-    """
-
-    def samples() -> Iterator[ItemBatch]:
-        for platform in platforms:
-            yield from (batch.to(model.device) for batch in platform.store.sample(CALIBRATION_ITEMS, seed=seed))
-
-    moved = [name for name in model.items.encoders if name not in fresh]
-    if fresh:
-        model.items.calibrate(samples(), fresh, seed=seed)
-    if moved:
-        model.items.centre(samples(), moved)
-
-
-def mean_validation(model: TransRec, platforms: Sequence[Platform], *, users: int | None) -> Mapping[str, float]:
-    """Validation metrics, as the mean over platforms; the test split stays sealed."""
-    found = []
-    for platform in platforms:
-        ranker = ModelRanker(model, CatalogIndex.encode(model, platform.store, platform.counts))
-        found.append(validation_metrics(ranker, platform.split, limit=users))
-    return {name: sum(metrics[name] for metrics in found) / len(found) for name in found[0]}
 
 
 def record_of(

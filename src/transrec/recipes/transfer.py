@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fnmatch
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -11,7 +13,7 @@ from transrec.data.splits import split_of
 from transrec.model import TransRec
 from transrec.recipes.fitting import NewRun, TransferSettings, fit, record_of
 from transrec.recipes.train import require_same
-from transrec.rules import SourceRule, copy_parameters, usual_rules
+from transrec.rules import PROJECTIONS, SourceRule, copy_parameters, usual_rules
 from transrec.runs import learned_from, require_empty
 from transrec.training.trainer import Fit
 
@@ -55,6 +57,12 @@ def transfer(
     given = [SourceRule.parse(rule) for rule in settings.rules]
     sources = copy_parameters(model, source.state_dict(), [*usual_rules(model, given)])
     model.items.centre_like(source.items)
-    made = NewRun(sources, record, folder, resume)
+    made = NewRun(sources, record, folder, resume, projections_open=not _about_projections(given, model))
     result = fit(model, [dataset], settings, made, console=console)
     return model, result
+
+
+def _about_projections(rules: Sequence[SourceRule], model: TransRec) -> bool:
+    """Whether people have said where projections come from."""
+    weights = [f"{PROJECTIONS}{name}.linear.weight" for name in model.items.projected]
+    return any(fnmatch.fnmatchcase(name, rule.pattern) for rule in rules for name in weights)

@@ -161,7 +161,8 @@ class CatalogIndex:
             dataset: whose catalog.
             counts: see :meth:`encode`. To measure a model, give those of the training events; to serve it, those of all.
             place: which of the platforms that the model has learned from it is; None: none of them, then its items are first
-                centred on their own mean, which changes the model.
+                centred on their own mean, which changes the model, and how often they were touched counts for nothing (see
+                :meth:`~transrec.prior.CountPrior.elsewhere`).
             progress: told how far it is.
 
         Raises:
@@ -174,6 +175,9 @@ class CatalogIndex:
         store = store.of_platform(place or 0)
         if place is None:
             model.items.centre(batch.to(model.device) for batch in store.sample(CENTRED_BY, seed=0))
+            index = cls.encode(model, store, counts)
+            known = index.known and replace(index.known, prior=index.known.prior.elsewhere())
+            return cls(index.vectors_VD, index.scorer, index.unreadable, known)
         return cls.encode(model, store, counts)
 
     def __len__(self) -> int:

@@ -10,17 +10,20 @@ from transrec.rules.fate import Fate, FateSummary, anchored, fates, summarised, 
 from transrec.rules.mergeable import merge, merged_copy, merged_into
 from transrec.rules.sources import (
     DEFAULT_RULES,
+    PROJECTIONS,
     Source,
     SourceRule,
     copy_parameters,
     initial_sources,
     is_published,
+    projections_from,
     usual_rules,
 )
 from transrec.rules.tuning import Tuning, apply_tuning
 
 __all__ = [
     "DEFAULT_RULES",
+    "PROJECTIONS",
     "Fate",
     "FateSummary",
     "Source",
@@ -37,6 +40,7 @@ __all__ = [
     "merge",
     "merged_copy",
     "merged_into",
+    "projections_from",
     "summarised",
     "untaught",
     "usual_rules",

@@ -18,7 +18,8 @@ class Fate:
     Attributes:
         name: in the model.
         shape: of the tensor.
-        source: where its value comes from: ``"copy"``: the source run; ``"backbone"``: the folder or hub repository of its
+        source: where its value comes from: ``"copy"``: the source run; ``"aligned"``: drawn anew, in agreement with the
+            source run (projections); ``"backbone"``: the folder or hub repository of its
             backbone; ``"fresh"``: drawn anew; ``"adapter"``, ``"lora"`` or ``"ia3"``: added by this tuning rule; or
             ``"drop"``: the source run had it and this model has not.
         learns: whether training moves it.
@@ -59,7 +60,7 @@ def untaught(sources: Mapping[str, str], before: Sequence[Fate] = ()) -> set[str
 
 def anchored(fates: Sequence[Fate]) -> list[str]:
     """The names of the parameters that learn and have something to be held to: a value from a run or a backbone."""
-    return [fate.name for fate in fates if fate.learns and fate.source in ("copy", "backbone")]
+    return [fate.name for fate in fates if fate.learns and fate.source in ("copy", "aligned", "backbone")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,19 @@ from transrec.errors import ModelError, SettingsError
 from transrec.items.encoder import ModalityEncoder
 from transrec.model import TransRec
 
-Source = Literal["copy", "fresh", "drop"]
+Source = Literal["copy", "fresh", "aligned", "drop"]
 
-DEFAULT_RULES = ("items.encoders.identity.*=fresh", "items.projections.*.means=fresh")
-"""An identity table means nothing on another platform, and items are centred on their own; everything else is copied."""
+DEFAULT_RULES = (
+    "items.encoders.identity.*=fresh",
+    "items.projections.*.means=fresh",
+    "prior.popularity=fresh",
+    "prior.unseen=fresh",
+)
+"""An identity table means nothing on another platform, items are centred on their own, and what it is worth to have been
+touched so often depends on how many events there are; everything else is copied, or, for projections, perhaps aligned."""
+
+PROJECTIONS = "items.projections."
+"""Names of the parameters that can be aligned begin with this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +35,9 @@ class SourceRule:
 
     Attributes:
         pattern: over parameter names, with ``*`` for anything.
-        source: ``"copy"`` from the source run, or ``"fresh"``: as a new model has it.
+        source: ``"copy"`` from the source run; ``"fresh"``: as a new model has it; or, for projections, ``"aligned"``: as a
+            new model has it, then turned to agree with the source's
+            (:meth:`~transrec.items.projection.Projection.align`).
     """
 
     pattern: str
@@ -40,11 +51,17 @@ class SourceRule:
             SettingsError: it is not of that form.
         """
         pattern, equals, source = text.partition("=")
-        if not equals or source not in ("copy", "fresh"):
+        if not equals or source not in ("copy", "fresh", "aligned"):
             raise SettingsError(
                 f"{text!r} is not a rule",
                 where="rules",
-                remedy="write PATTERN=copy or PATTERN=fresh, for example 'users.*=fresh'",
+                remedy="write PATTERN=copy or PATTERN=fresh, for example 'users.*=fresh', or 'items.projections.*=aligned'",
+            )
+        if source == "aligned" and not pattern.startswith(PROJECTIONS):
+            raise SettingsError(
+                f"{text!r} aligns something else than a projection",
+                where="rules",
+                remedy="write 'items.projections.*=aligned'; anything else is copied or fresh",
             )
         return cls(pattern, source)  # type: ignore[arg-type]
 
@@ -65,6 +82,17 @@ def usual_rules(model: TransRec, given: Sequence[SourceRule] = ()) -> list[Sourc
     return [*measured, *given, *tables]
 
 
+def projections_from(sources: Mapping[str, str], source: str) -> list[str]:
+    """The modalities whose projection starts in this way, in alphabetical order.
+
+    Args:
+        sources: by parameter, where its value comes from.
+        source: such as ``"fresh"``.
+    """
+    weights = [name for name, own in sources.items() if own == source and name.endswith(".linear.weight")]
+    return sorted(name.removeprefix(PROJECTIONS).split(".")[0] for name in weights if name.startswith(PROJECTIONS))
+
+
 def copy_parameters(target: TransRec, source: Mapping[str, Tensor], rules: Sequence[SourceRule] = ()) -> dict[str, Source]:
     """Copy parameters and buffers from a source run into a model, by rules.
 
@@ -77,7 +105,7 @@ def copy_parameters(target: TransRec, source: Mapping[str, Tensor], rules: Seque
         rules: see :class:`SourceRule`.
 
     Returns:
-        what became of every name of target and source.
+        what became of every name of target and source; what is to be aligned has the source's values still.
 
     Raises:
         ModelError: a name is not in the source or has another shape there; or a backbone is to start fresh, which a run
@@ -103,7 +131,8 @@ def copy_parameters(target: TransRec, source: Mapping[str, Tensor], rules: Seque
             "not hold the backbone as it was published",
             remedy="train from scratch instead, or let other parts start fresh",
         )
-    wrong = [n for n, fate in fates.items() if fate == "copy" and (n not in source or source[n].shape != own[n].shape)]
+    taken = [name for name, fate in fates.items() if fate != "fresh"]
+    wrong = [name for name in taken if name not in source or source[name].shape != own[name].shape]
     if wrong:
         there = f"shape {tuple(source[wrong[0]].shape)}" if wrong[0] in source else "nothing of that name"
         raise ModelError(
@@ -112,9 +141,8 @@ def copy_parameters(target: TransRec, source: Mapping[str, Tensor], rules: Seque
             remedy=f"let it start fresh: --rules '{wrong[0]}=fresh'",
         )
     with torch.no_grad():
-        for name, fate in fates.items():
-            if fate == "copy":
-                own[name].copy_(source[name])
+        for name in taken:
+            own[name].copy_(source[name])
     fates.update({name: "drop" for name in source if name not in own})
     return fates
 

@@ -19,7 +19,9 @@ PRIOR = "prior."
 """Names of the numbers that say what counts are worth begin with this."""
 
 
-def optimiser_groups(model: TransRec, settings: TrainingSettings, anchored: Collection[str] = ()) -> list[dict[str, object]]:
+def optimiser_groups(
+    model: TransRec, settings: TrainingSettings, anchored: Collection[str] = (), *, total: int
+) -> list[dict[str, object]]:
     """Parameters that learn, in groups by learning rate and weight decay.
 
     Modality encoders have a learning rate of their own, except for what starts fresh in them: the identity encoder's table,
@@ -31,6 +33,7 @@ def optimiser_groups(model: TransRec, settings: TrainingSettings, anchored: Coll
         model: after the tuning rule.
         settings: see there.
         anchored: names of the parameters that the anchor pulls, if it does.
+        total: steps of the training.
 
     Raises:
         TrainingError: nothing learns.
@@ -44,7 +47,7 @@ def optimiser_groups(model: TransRec, settings: TrainingSettings, anchored: Coll
         pretrained = name.startswith(ENCODERS) and not name.startswith(ENCODERS + "identity.") and not merged_into(name)
         rate = settings.encoder_learning_rate if pretrained else settings.learning_rate
         if name.startswith(PRIOR):
-            rate = settings.prior_learning_rate
+            rate = prior_rate(total, settings)
         rate *= settings.layer_decay ** depths.get(name, 0)
         decays = parameter.ndim > 1 and ".ia3_l." not in name and not (settings.anchor and name in anchored)
         decay = settings.weight_decay if decays else 0.0
@@ -55,6 +58,18 @@ def optimiser_groups(model: TransRec, settings: TrainingSettings, anchored: Coll
         {"params": parameters, "lr": rate, "peak": rate, "weight_decay": decay}
         for (rate, decay), parameters in sorted(groups.items(), key=lambda entry: entry[0])
     ]
+
+
+def prior_rate(total: int, settings: TrainingSettings) -> float:
+    """The peak learning rate of the prior: as it is set, or, in a short training, what lets it go as far as it must.
+
+    A step of Adam moves a number by about the learning rate, so in T steps it goes at most the rate times the sum of the
+    factors of the schedule.
+    """
+    if settings.prior_learning_rate * total < settings.prior_reach * 10:
+        farthest = sum(rate_factor(step, total, settings) for step in range(total))
+        return max(settings.prior_learning_rate, settings.prior_reach / farthest)
+    return settings.prior_learning_rate
 
 
 def rate_factor(step: int, total: int, settings: TrainingSettings) -> float:

@@ -112,7 +112,9 @@ class Trainer:
         objective.check(model)
         settings = self.settings
         accelerator = _accelerator(settings)
-        optimiser = torch.optim.AdamW(optimiser_groups(model, settings, self.anchored))
+        per_epoch = max(1, batches.steps_per_epoch // settings.accumulate)
+        total = min(settings.epochs * per_epoch, settings.max_steps or settings.epochs * per_epoch)
+        optimiser = torch.optim.AdamW(optimiser_groups(model, settings, self.anchored, total=total))
         task, optimiser = accelerator.prepare(Task(model, objective), optimiser)
         folder = self.folder if accelerator.is_main_process else None
         keeper = Keeper(self.folder, minutes=settings.checkpoint_minutes, writes=accelerator.is_main_process)
@@ -122,8 +124,6 @@ class Trainer:
         else:
             anchor.keep(folder)
         progress = keeper.load(model, optimiser) if resume else keeper.begin(model, optimiser)
-        per_epoch = max(1, batches.steps_per_epoch // settings.accumulate)
-        total = min(settings.epochs * per_epoch, settings.max_steps or settings.epochs * per_epoch)
         _require_replay(settings, accelerator.device)
         model.items.at_once = settings.items_at_once
         unfreezing = Unfreezing(model, settings.unfreeze_every, per_epoch=per_epoch, total=total)
