@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
+import torch
 
 from transrec.data.batches import SequenceBatches
 from transrec.data.catalog import Catalog, Item
@@ -41,13 +42,23 @@ def platform(*, users: int = 40, items: int = 50, seed: int = 0) -> Dataset:
 class Case:
     """A model, its objective and its batches, made anew from one seed."""
 
-    def __init__(self, seed: int = 0, objective: str = "softmax") -> None:
+    def __init__(self, seed: int = 0, objective: str = "softmax", **users: object) -> None:
         self.dataset = platform()
         prior = "counts" if objective == "softmax" else "none"
-        self.model = TransRec.build(SETTINGS.model_copy(update={"prior": prior}), [self.dataset.catalog], seed=seed)
+        settings = SETTINGS.updated({"prior": prior, "users": users})
+        self.model = TransRec.build(settings, [self.dataset.catalog], seed=seed)
         self.store = ContentStore.prepare(self.dataset.catalog, self.model.items.preparers())
-        settings = ObjectiveSettings.from_mapping({"kind": objective})
-        self.objective: Objective = build_objective(settings, self.model)
+        self.objective: Objective = build_objective(ObjectiveSettings.from_mapping({"kind": objective}), self.model)
         split = leave_one_out(self.dataset.interactions)
         counts = Counts.of(split, len(self.dataset.catalog)) if self.objective.asks_counts else None
         self.batches = SequenceBatches(split, self.store, self.objective.plan, batch_size=16, seed=1, counts=counts)
+
+
+def timed_case(objective: str = "softmax", **users: object) -> Case:
+    """A case whose users depend on times, as far away from its start as training might have led."""
+    case = Case(0, objective, kind="gated", start="fresh", **users)
+    with torch.no_grad():
+        for place, (name, parameter) in enumerate(case.model.users.named_parameters()):
+            drawn = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(place))
+            parameter.add_(drawn * (2.0 if "time_bias" in name else 0.3))
+    return case

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,16 @@ import huggingface_hub
 import pytest
 import torch
 import yaml
-from cases import SETTINGS, Case, platform
+from cases import SETTINGS, Case, platform, timed_case
 
 from transrec.errors import ModelError, RunError, SettingsError
 from transrec.model import TransRec
 from transrec.scoring import DotScorer
-from transrec.users.transformer import TransformerUserEncoder, UserSettings
+from transrec.users.encoder import UserEncoder
+from transrec.users.gated import GatedUserEncoder
+from transrec.users.settings import UserSettings
+from transrec.users.transformer import TransformerUserEncoder
+from transrec.views import UserKind, UserOutput
 
 
 @pytest.fixture
@@ -160,3 +165,42 @@ def test_bfloat16_is_close() -> None:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             short = case.model(batch).users.last_BD
     assert torch.nn.functional.cosine_similarity(exact, short.float(), dim=1).min() > 0.99
+
+
+def test_gated_users_are_saved_and_loaded(tmp_path: Path) -> None:
+    case = timed_case()
+    case.model.save(tmp_path)
+    loaded, batch = TransRec.load(tmp_path), case.batches.batch(0)
+    assert isinstance(loaded.users, GatedUserEncoder) and loaded.settings == case.model.settings
+    assert batch.times_BL is not None
+    expected = case.model.eval()(batch).users.vectors
+    assert loaded(batch).users.vectors.equal(expected)
+    assert not loaded(replace(batch, times_BL=None)).users.vectors.equal(expected)
+
+
+def test_a_run_from_before_there_were_kinds_of_users_is_a_transformer(saved: Path) -> None:
+    batch = Case().batches.batch(0)
+    expected = TransRec.load(saved)(batch).users.vectors
+    document = yaml.safe_load((saved / "settings.yaml").read_text())
+    for new in ("kind", "gated"):
+        del document["model"]["users"][new]
+    (saved / "settings.yaml").write_text(yaml.safe_dump(document))
+    loaded = TransRec.load(saved)
+    assert isinstance(loaded.users, TransformerUserEncoder) and not loaded.users.reads_times
+    assert loaded(batch).users.vectors.equal(expected)
+
+
+def test_users_of_your_own_with_two_arguments_go_on_working() -> None:
+    class Newest(UserEncoder):
+        gives: UserKind = "states"
+        causal = True
+        window, width = 6, 16
+
+        def forward(self, items_BLD: torch.Tensor, mask_BL: torch.Tensor) -> UserOutput:
+            return UserOutput("states", items_BLD, mask_BL)
+
+    case = Case()
+    model = TransRec(case.model.items, Newest(), case.model.scorer, case.model.settings)
+    batch = case.batches.batch(0)
+    timed = replace(batch, times_BL=torch.zeros_like(batch.history_BL))
+    assert model.eval()(timed).users.vectors.equal(model(batch).users.vectors)

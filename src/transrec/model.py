@@ -29,7 +29,8 @@ from transrec.prior import CountPrior
 from transrec.scoring import CosineScorer, DotScorer, Scorer
 from transrec.settings import Settings, read_yaml
 from transrec.users.encoder import UserEncoder
-from transrec.users.transformer import TransformerUserEncoder, UserSettings
+from transrec.users.settings import UserSettings
+from transrec.users.tower import build_users
 from transrec.views import ItemViews, UserOutput
 
 WEIGHTS = "model.safetensors"
@@ -107,7 +108,7 @@ class TransRec(nn.Module):
     def forward(self, batch: SequenceBatch) -> Outputs:
         """Encode each distinct item once, then every history."""
         items = self.items(batch.items)  # each distinct item once
-        users = self.users(items.fused_UD[batch.history_BL], batch.mask_BL)
+        users = self.users(items.fused_UD[batch.history_BL], batch.mask_BL, batch.times_BL)
         return Outputs(items, users)
 
     @property
@@ -138,7 +139,8 @@ class TransRec(nn.Module):
         with _seeded(seed):
             items = build_items(settings.items, catalogs)
             resolved = settings.model_copy(update={"items": items.settings})
-            return cls(items, _build_users(resolved), _build_scorer(resolved), resolved, _build_prior(resolved))
+            users = build_users(resolved.items.width, resolved.users)
+            return cls(items, users, _build_scorer(resolved), resolved, _build_prior(resolved))
 
     def fresh_for(self, catalog: Catalog, *, seed: int = 0) -> TransRec:
         """A model of the same form for another platform: the same encoders, everything else fresh.
@@ -153,7 +155,8 @@ class TransRec(nn.Module):
             one = self.items.settings.model_copy(update={"platforms": 1})
             items = ItemEncoder(encoders, one)  # type: ignore[arg-type]
             own = self.settings.model_copy(update={"items": one})
-            return TransRec(items, _build_users(own), _build_scorer(own), own, _build_prior(own))
+            users = build_users(own.items.width, own.users)
+            return TransRec(items, users, _build_scorer(own), own, _build_prior(own))
 
     # ---- disk ---------------------------------------------------------------------------------------------------------
 
@@ -201,7 +204,8 @@ class TransRec(nn.Module):
             )
         settings = ModelSettings.from_mapping(document["model"], where=str(folder / SETTINGS))
         items = ItemEncoder.from_assets(folder / "encoders", settings.items)
-        model = cls(items, _build_users(settings), _build_scorer(settings), settings, _build_prior(settings))
+        users = build_users(settings.items.width, settings.users)
+        model = cls(items, users, _build_scorer(settings), settings, _build_prior(settings))
         load_weights(model, folder / WEIGHTS)
         return model.to(device).eval()
 
@@ -262,10 +266,6 @@ def _seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng():
         torch.manual_seed(seed)  # noqa: TID251  (undone at the end of the block)
         yield
-
-
-def _build_users(settings: ModelSettings) -> UserEncoder:
-    return TransformerUserEncoder(settings.items.width, settings.users)
 
 
 def _build_scorer(settings: ModelSettings) -> Scorer:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -9,10 +11,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transrec.data.batches import ItemBatch, MixedBatches, SequenceBatch, SequenceBatches
+from transrec.data.batches import ItemBatch, SequenceBatch, SequenceBatches
 from transrec.data.counts import Counts
 from transrec.data.interactions import Interactions
 from transrec.data.splits import Split, leave_one_out
+from transrec.data.times import UNKNOWN_TIME
 from transrec.data.windows import WindowPlan
 from transrec.errors import DataError
 
@@ -51,7 +54,7 @@ def rows_at(batch: SequenceBatch, places: torch.Tensor) -> list[int]:
     return batch.rows_U[places].reshape(-1).tolist()
 
 
-def whole_epoch(made: SequenceBatches | MixedBatches) -> list[SequenceBatch]:
+def whole_epoch(made: SequenceBatches) -> list[SequenceBatch]:
     return [made.batch(step) for step in range(made.steps_per_epoch)]
 
 
@@ -190,22 +193,6 @@ def test_inclusion_is_the_probability_that_simulation_finds() -> None:
         assert abs(found - float(batch.inclusion_U[place])) < 5 * np.sqrt(0.25 / rounds)
 
 
-def test_mixed_batches_hold_every_batch_of_every_platform_once() -> None:
-    plan = WindowPlan("next", length=4)
-    one, two = batches(split_of([9] * 20), plan), batches(split_of([15] * 7, seed=9), plan)
-    mixed = MixedBatches([one, two], seed=2)
-    assert mixed.steps_per_epoch == one.steps_per_epoch + two.steps_per_epoch
-    for epoch in range(2):
-        start = epoch * mixed.steps_per_epoch
-        found = sorted(tuple(mixed.batch(start + s).rows_U.tolist()) for s in range(mixed.steps_per_epoch))
-        expected = [
-            tuple(p.batch(epoch * p.steps_per_epoch + s).rows_U.tolist())
-            for p in (one, two)
-            for s in range(p.steps_per_epoch)
-        ]
-        assert found == sorted(expected)
-
-
 def test_nothing_to_predict_is_said() -> None:
     with pytest.raises(DataError, match="none of the 2 users has two training events"):
         batches(split_of([3, 3]), WindowPlan("next", length=4))
@@ -234,25 +221,6 @@ def test_nothing_is_hidden_unless_asked_for() -> None:
     assert batch.to(torch.device("cpu")).hidden_BL is None
 
 
-def test_a_balanced_mixture_gives_every_platform_as_many_steps() -> None:
-    plan = WindowPlan("next", length=20)
-    small, large = batches(split_of([5] * 8), plan), batches(split_of([5] * 40), plan)
-    proportional = MixedBatches([small, large], seed=0)
-    balanced = MixedBatches([small, large], seed=0, mixture="balanced")
-    assert [small.steps_per_epoch, large.steps_per_epoch] == [2, 10]
-    assert proportional.steps_per_epoch == balanced.steps_per_epoch == 12
-    for mixed, expected in ((proportional, [2, 10]), (balanced, [6, 6])):
-        for epoch in range(2):
-            steps = range(12 * epoch, 12 * (epoch + 1))
-            assert np.bincount([mixed.which(step)[0] for step in steps]).tolist() == expected
-            # every batch of a platform is another one of its own
-            own = [mixed.which(step) for step in steps]
-            assert len(set(own)) == 12
-            assert sorted(own_step for place, own_step in own if place == 1) == list(
-                range(epoch * expected[1], (epoch + 1) * expected[1])
-            )
-
-
 def test_evidence_stands_beside_every_real_target() -> None:
     split = split_of([6, 3, 9])
     counts = Counts.of(split, NUM_ITEMS)
@@ -261,3 +229,32 @@ def test_evidence_stands_beside_every_real_target() -> None:
     assert torch.equal(batch.evidence.targets_Q, batch.targets_BT[batch.target_mask_BT])
     assert torch.equal(batch.evidence.popularity_C, torch.from_numpy(counts.popularity_V).float()[batch.rows_U])
     assert batches(split, WindowPlan("next", length=4)).batch(0).evidence is None
+
+
+@pytest.mark.parametrize("targets", ["next", "following", "none"])
+def test_histories_carry_their_own_times_and_no_other(targets: str) -> None:
+    split = split_of([9, 14, 4, 20])
+    when = np.random.default_rng(1).uniform(0, 1e9, size=len(split.interactions)).round(3)
+    events = replace(split.interactions, times=when)
+    seconds = {int(row): set() for row in events.rows}
+    for user in range(4):
+        start, end = events.offsets[user], split.train_ends[user]
+        for place in range(start, end):
+            seconds[int(events.rows[place])].add(int(np.floor(when[place])))
+    plan = WindowPlan(targets, length=5, times=True)
+    for batch in whole_epoch(batches(replace(split, interactions=events), plan)):
+        assert batch.times_BL is not None and batch.times_BL.shape == batch.history_BL.shape
+        assert (batch.times_BL[~batch.mask_BL] == UNKNOWN_TIME).all()
+        for row, second in zip(
+            rows_at(batch, batch.history_BL[batch.mask_BL]), batch.times_BL[batch.mask_BL].tolist(), strict=True
+        ):
+            assert second in seconds[row]
+        moved = batch.to(torch.device("cpu"))
+        assert moved.times_BL is not None and moved.times_BL.equal(batch.times_BL)
+
+
+def test_times_change_nothing_else_and_are_absent_unless_asked_for() -> None:
+    split, plan = split_of([9] * 8), WindowPlan("next", length=6, shared_negatives=3)
+    plain, timed = batches(split, plan).batch(1), batches(split, replace(plan, times=True)).batch(1)
+    assert plain.times_BL is None and plain.to(torch.device("cpu")).times_BL is None
+    assert plain.rows_U.equal(timed.rows_U) and plain.history_BL.equal(timed.history_BL)

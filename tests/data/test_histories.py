@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from transrec.data.histories import Histories
 from transrec.data.interactions import Interactions
 from transrec.data.splits import leave_one_out
+from transrec.data.times import UNKNOWN_TIME
 
 LISTS = st.lists(st.lists(st.integers(0, 9), max_size=6), max_size=6)
 
@@ -44,3 +45,22 @@ def test_the_history_of_a_target_is_what_its_user_did_before() -> None:
     assert as_lists(Histories.before(split.interactions, split.validation)) == [[3, 1], [2]]
     assert as_lists(Histories.before(split.interactions, split.test)) == [[3, 1, 4], [2, 6]]
     assert np.array_equal(split.interactions.rows[split.test.positions], [1, 5])
+
+
+def test_times_go_where_their_rows_go() -> None:
+    table = pl.DataFrame({"user": ["a"] * 4 + ["b"] * 2 + ["c"] * 3, "row": [3, 1, 4, 1, 5, 9, 2, 6, 5], "time": range(9)})
+    split = leave_one_out(Interactions.from_columns(table.with_columns(pl.col("time").cast(pl.Float64) + 0.5)))
+    histories = Histories.before(split.interactions, split.test, times=True)
+    assert histories.times is not None and histories.times.tolist() == [0, 1, 2, 6, 7], "and not those of the targets"
+    assert np.array_equal(histories.rows, Histories.before(split.interactions, split.test).rows)
+    newest, second = histories.last(2), histories.block(1, 2)
+    assert newest.times is not None and newest.times.tolist() == [1, 2, 6, 7]
+    assert second.times is not None and second.times.tolist() == [6, 7]
+    padded = histories.padded_times()
+    assert padded is not None and padded.tolist() == [[0, 1, 2], [6, 7, UNKNOWN_TIME]]
+
+
+def test_nobody_has_times_who_did_not_ask() -> None:
+    histories = Histories.from_lists([[1, 2], [3]])
+    parts = (histories, histories.last(1), histories.block(0, 1))
+    assert all(part.times is None and part.padded_times() is None for part in parts)

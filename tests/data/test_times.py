@@ -2,12 +2,13 @@
 
 from datetime import UTC, datetime, timedelta, timezone
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transrec.data.times import seconds
+from transrec.data.times import UNKNOWN_TIME, seconds, whole_seconds
 
 
 def converted(values: list[object], kind: pl.DataType | None = None) -> list[float | None]:
@@ -57,3 +58,10 @@ def test_columns_of_dates_and_numbers() -> None:
     assert converted([3, None], pl.Int64()) == [3.0, None]
     assert converted([float("nan"), 2.0]) == [None, 2.0]
     assert converted([timedelta(seconds=3)], pl.Duration()) == [None]
+
+
+def test_whole_seconds_round_down_and_keep_what_is_unknown() -> None:
+    times = np.array([0.0, 1.9, -0.5, np.nan, np.inf, -1e300, 1.6e9 + 0.999])
+    largest = 2**61
+    assert whole_seconds(times).tolist() == [0, 1, -1, UNKNOWN_TIME, largest, -largest, 1_600_000_000]
+    assert whole_seconds(times).dtype == np.int64

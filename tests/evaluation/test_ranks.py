@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 import torch
-from cases import Case, platform
+from cases import Case, platform, timed_case
 from torch import Tensor
 
 from transrec.data.histories import Histories
@@ -98,3 +99,37 @@ def test_sampled_targets_are_distinct_and_in_order() -> None:
     assert (np.diff(few.positions) > 0).all()
     assert set(few.positions) <= set(SPLIT.test.positions)
     assert sampled(SPLIT.test, None, np.random.default_rng(0)) is SPLIT.test
+
+
+@pytest.mark.parametrize("part", ["validation", "test"])
+def test_a_model_that_reads_times_is_told_those_of_the_history_and_never_that_of_the_target(part: str) -> None:
+    case = timed_case()
+    split = leave_one_out(case.dataset.interactions)
+    ranker = ModelRanker(case.model, CatalogIndex.encode(case.model, case.store))
+    events, targets = split.interactions, getattr(split, part)
+
+    def ranks(moved: np.ndarray) -> np.ndarray:
+        times = events.times + 1e6 * moved
+        return rank_targets(ranker, replace(split, interactions=replace(events, times=times)), targets).ranks
+
+    before = ranks(np.zeros(len(events)))
+    from_target_on = np.zeros(len(events))
+    for user, position in zip(targets.users, targets.positions, strict=True):
+        from_target_on[position : events.offsets[user + 1]] = 1
+    assert np.array_equal(ranks(from_target_on), before)
+    newest = np.zeros(len(events))
+    newest[targets.positions - 1] = 1
+    assert (ranks(newest) != before).mean() > 0.5
+
+
+def test_rankers_that_read_no_times_are_given_none() -> None:
+    given = []
+
+    class Watching(Fixed):
+        def scores(self, histories: Histories) -> Tensor:
+            given.append(histories.times)
+            return super().scores(histories)
+
+    rank_targets(Watching(), SPLIT, SPLIT.test)
+    assert given and not any(times is not None for times in given)
+    assert not ModelRanker(Case().model, None).reads_times  # type: ignore[arg-type]

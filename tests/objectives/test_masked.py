@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from cases import timed_case
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -17,7 +18,8 @@ from transrec.model import Outputs
 from transrec.objectives import MaskedItem, MaskedSettings
 from transrec.scoring import DotScorer
 from transrec.users.encoder import UserEncoder
-from transrec.users.transformer import TransformerUserEncoder, UserSettings
+from transrec.users.settings import UserSettings
+from transrec.users.transformer import TransformerUserEncoder
 from transrec.views import ItemViews, UserOutput
 
 WIDTH, ITEMS, USERS, WINDOW = 4, 9, 3, 5
@@ -150,3 +152,19 @@ def test_repeated_items_are_filled_in_like_others() -> None:
     model, (items_UD, batch) = Model(), case(5)
     twice = replace(batch, history_BL=batch.history_BL.masked_fill(batch.mask_BL, 4))
     assert torch.isfinite(loss(model, items_UD, twice))
+
+
+def test_when_a_hidden_item_was_is_hidden_too() -> None:
+    # two layers, for the first sees nothing of times at a position whose own is hidden
+    case = timed_case("masked", attention="bidirectional", mask_token=True, layers=2)
+    batch = case.batches.batch(0)
+    assert case.objective.plan.times and batch.times_BL is not None and batch.hidden_BL is not None
+    case.model.eval()
+
+    def loss(times_BL: Tensor) -> float:
+        given = replace(batch, times_BL=times_BL)
+        return case.objective(case.model, case.model(given), given).total.item()
+
+    hidden_later = batch.times_BL + 10_000 * batch.hidden_BL
+    shown_later = batch.times_BL + 10_000 * (~batch.hidden_BL & (torch.arange(batch.times_BL.shape[1]) > 2))
+    assert loss(hidden_later) == loss(batch.times_BL) != loss(shown_later)

@@ -17,7 +17,8 @@ from transrec.model import Outputs
 from transrec.objectives import InBatchSoftmax, MultiStepBCE, MultiStepSettings, SoftmaxSettings
 from transrec.scoring import DotScorer
 from transrec.users.encoder import UserEncoder
-from transrec.users.transformer import TransformerUserEncoder, UserSettings
+from transrec.users.settings import UserSettings
+from transrec.users.transformer import TransformerUserEncoder
 from transrec.views import ItemViews, UserOutput
 
 WIDTH, ITEMS, USERS, WINDOW = 4, 9, 3, 5

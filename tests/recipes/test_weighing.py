@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from cases import Case
+from cases import Case, timed_case
 
 from transrec.data.counts import Counts
 from transrec.data.splits import leave_one_out
@@ -21,8 +21,8 @@ from transrec.retrieval.index import CatalogIndex
 class Weighed:
     """A case whose prior knows what follows, and overrates popularity by far."""
 
-    def __init__(self, *, popularity: float = 50.0) -> None:
-        self.case = Case()
+    def __init__(self, *, popularity: float = 50.0, case: Case | None = None) -> None:
+        self.case = case or Case()
         self.split = leave_one_out(self.case.dataset.interactions)
         self.counts = Counts.of(self.split, len(self.case.dataset.catalog))
         prior = self.case.model.prior
@@ -103,3 +103,8 @@ def test_a_fresh_prior_stays_as_it_is() -> None:
     with torch.no_grad():
         world.prior.weights["followers"].zero_()
     assert world.weigh(0.0).settings["popularity"] == 1.0
+
+
+def test_users_that_read_times_are_weighed_with_them() -> None:
+    world = Weighed(popularity=1.0, case=timed_case())
+    assert world.weigh(0.0).reached == pytest.approx(world.reached), "as they are measured"

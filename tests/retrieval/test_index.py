@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from cases import Case
+from cases import Case, timed_case
 
 from transrec.data.batches import ItemBatch
 from transrec.data.histories import Histories
@@ -109,3 +111,18 @@ def test_added_items_stand_at_the_end_and_can_be_found() -> None:
     assert after.search(Queries(torch.ones(1, 3), nobody), 1, nobody).rows_BK.tolist() == [[3]]
     with pytest.raises(ModelError, match="width 2, the index has 3"):
         before.add(torch.ones(1, 2))
+
+
+def test_users_that_read_times_are_read_with_those_of_their_histories() -> None:
+    case = timed_case()
+    index = CatalogIndex.encode(case.model, case.store)
+    case.model.eval()
+    lists, times = [[1, 2, 3], list(range(10, 19))], [[5, 90, 4000], [n**5 for n in range(9)]]
+    plain = Histories.from_lists(lists)
+    histories = replace(plain, times=np.concatenate(times))
+    users_BD = encode_histories(case.model, index, histories).vectors
+    for user, (rows, when) in enumerate(zip(lists, times, strict=True)):
+        recent, told = torch.tensor(rows[-6:])[None], torch.tensor(when[-6:])[None]
+        alone = case.model.users(index.vectors_VD[recent], torch.ones_like(recent, dtype=torch.bool), told).last_BD[0]
+        assert torch.allclose(users_BD[user], alone, atol=1e-5)
+    assert not torch.allclose(encode_histories(case.model, index, plain).vectors, users_BD, atol=1e-2)

@@ -100,3 +100,13 @@ def test_a_user_encoder_without_a_place_for_adapters_says_so(platform: Platform,
     model.users = Mean()
     with pytest.raises(ModelError, match="Mean has no place for adapters of width 8"):
         apply_tuning(model, Tuning.parse("adapter"))
+
+
+def test_gated_blocks_have_one_adapter_each(tmp_path: Path, platform: Platform, settings: Settings) -> None:
+    model = TransRec.build(settings(users={"kind": "gated"}), [platform(1)])
+    added = apply_tuning(model, Tuning.parse("adapter:4"), seed=3)
+    assert len(added) == 2 * 6
+    learning = {name for name, p in model.users.named_parameters() if p.requires_grad}
+    assert all("adapter" in name or "norm" in name for name in learning)
+    model.save(tmp_path / "run")
+    assert states(TransRec.load(tmp_path / "run")).equal(states(model))

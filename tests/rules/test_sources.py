@@ -103,3 +103,24 @@ def test_what_popularity_is_worth_stays_behind_unless_it_is_asked_for(platform: 
         assert target.prior is not None
         values = {name: float(value.detach()) for name, value in target.prior.named_parameters()}
         assert values == {name: 0.0 if name in ("popularity", "unseen") and not moved else 1.0 for name in values}
+
+
+def test_gated_users_are_copied_whole_and_their_biases_with_them(platform: Platform, settings: Settings) -> None:
+    source = TransRec.build(settings(users={"kind": "gated"}), [platform(1)], seed=1)
+    target = source.fresh_for(platform(2), seed=2)
+    assert not target.users.state_dict()["blocks.0.time_bias.weight"].equal(
+        source.users.state_dict()["blocks.0.time_bias.weight"]
+    )
+    found = copy_parameters(target, source.state_dict())
+    own = {name for name in found if name.startswith("users.")}
+    assert own == {f"users.{name}" for name in source.users.state_dict()}
+    assert {found[name] for name in own} == {"copy"}
+    assert all(tensor.equal(source.users.state_dict()[name]) for name, tensor in target.users.state_dict().items())
+
+
+def test_another_kind_of_users_is_not_copied_but_can_start_fresh(platform: Platform, settings: Settings) -> None:
+    source = TransRec.build(settings(), [platform(1)], seed=1)
+    target = TransRec.build(settings(users={"kind": "gated"}), [platform(2)], seed=2)
+    with pytest.raises(ModelError, match=r"for example users\.blocks"):
+        copy_parameters(target, source.state_dict())
+    assert copy_parameters(target, source.state_dict(), [SourceRule.parse("users.*=fresh")])["scorer.log_scale"] == "copy"

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from cases import SETTINGS, platform
+from cases import SETTINGS, platform, timed_case
 
 from transrec.data.catalog import Catalog, Item
 from transrec.data.dataset import Dataset
@@ -137,3 +137,27 @@ def test_popularity_can_count_less(recommender: Recommender) -> None:
     assert rare != first
     with pytest.raises(DataError, match="popularity is -1"):
         recommender.recommend(["i4"], popularity=-1)
+
+
+def test_times_count_where_the_model_reads_them() -> None:
+    case = timed_case()
+    timed = Recommender.of(case.model, case.dataset)
+    history = ["i4", "i9", "x", "i30"]
+    told, untold = timed.recommend(history, k=9, times=[0, 60, 70, 1e6]), timed.recommend(history, k=9)
+    assert [item.id for item in told] != [item.id for item in untold]
+    shifted = timed.recommend(["i4", "i9", "i30"], k=9, times=[100, 160, 1e6 + 100])
+    assert shifted.items == told.items, "the time of an unknown id goes with it"
+    assert timed.recommend(history, k=9, times=[None] * 4).items == untold.items
+    partly = timed.recommend(history, k=9, times=[None, 60, 70, 1e6])
+    assert [item.score for item in partly] != [item.score for item in told]
+
+
+def test_times_are_nothing_to_a_model_that_does_not_read_them(recommender: Recommender) -> None:
+    assert recommender.recommend(["i4", "i9"], times=[0, 5]).items == recommender.recommend(["i4", "i9"]).items
+
+
+def test_times_that_do_not_fit_the_history_are_refused(recommender: Recommender) -> None:
+    with pytest.raises(DataError, match="1 times for a history of 2 events"):
+        recommender.recommend(["i4", "i9"], times=[0])
+    with pytest.raises(DataError, match="go back"):
+        recommender.recommend(["i4", "i9", "i2"], times=[5, None, 4])

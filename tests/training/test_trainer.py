@@ -237,3 +237,18 @@ def test_a_device_that_would_draw_another_dropout_is_said() -> None:
     _require_replay(settings(), torch.device("mps"))
     with pytest.raises(TrainingError, match="on mps"):
         _require_replay(settings(items_at_once=2), torch.device("mps"))
+
+
+@pytest.mark.parametrize("users", [{}, {"start": "fresh"}, {"gated": {"time_bias": False}}])
+def test_gated_users_learn(tmp_path: Path, users: dict[str, object]) -> None:
+    case = Case(kind="gated", **users)
+    fit(case, Validation([0.1] * 30), tmp_path, epochs=30, learning_rate=1e-2, patience=30)
+    losses = [row["loss"] for row in rows(tmp_path, "train")]
+    assert statistics.mean(losses[-5:]) < 0.8 * statistics.mean(losses[:5])
+
+
+def test_batches_without_times_are_refused_where_users_read_them() -> None:
+    case = Case(kind="gated")
+    case.batches = Case().batches
+    with pytest.raises(TrainingError, match="reads when events were, and the batches do not say so"):
+        fit(case, Validation([0.1]), epochs=1)

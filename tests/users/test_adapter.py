@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from transrec.users.adapter import Adapter
-from transrec.users.transformer import TransformerUserEncoder, UserSettings
+from transrec.users.settings import UserSettings
+from transrec.users.transformer import TransformerUserEncoder
 
 
 def test_it_is_a_bottleneck_with_a_residual_sum_and_a_layer_norm() -> None:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from transrec.errors import ModelError, SettingsError
-from transrec.users.transformer import TransformerUserEncoder, UserSettings
+from transrec.users.settings import UserSettings
+from transrec.users.transformer import TransformerUserEncoder
 
 WIDTH = 16
 

@@ -6,9 +6,9 @@ Axes: B users (windows), L history length, T targets, K negatives, U distinct it
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -20,9 +20,8 @@ from transrec.data.masking import hidden_slots
 from transrec.data.ragged import moved
 from transrec.data.sampling import UniformNegatives
 from transrec.data.splits import Split
+from transrec.data.times import UNKNOWN_TIME, whole_seconds
 from transrec.data.windows import WindowPlan, windows_of
-
-Mixture = Literal["proportional", "balanced"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,6 +97,8 @@ class SequenceBatch:
         evidence: what the platform's counts say about the U items for every real target, in their order, each without the
             part of its own user; None if counts are not asked.
         hidden_BL: which real slots of the history an objective is to hide and fill in, bool; None if the plan hides nothing.
+        times_BL: when the events of the history were, in whole seconds, int64, unknown in padded slots (see
+            :data:`~transrec.data.times.UNKNOWN_TIME`); None if the plan does not ask.
     """
 
     items: ItemBatch
@@ -113,6 +114,7 @@ class SequenceBatch:
     counts_U: Tensor
     hidden_BL: Tensor | None = None
     evidence: Evidence | None = None
+    times_BL: Tensor | None = None
 
     def to(self, device: torch.device) -> SequenceBatch:
         """The same batch on another device."""
@@ -169,7 +171,7 @@ class SequenceBatches:
         seed: int,
         counts: Counts | None = None,
     ) -> None:
-        self._rows = split.interactions.rows
+        self._rows, self._times = split.interactions.rows, split.interactions.times
         self._source, self._plan, self._seed, self._counts = source, plan, seed, counts
         self._batch_size, self._rank, self._ranks = batch_size, 0, 1
         self._starts, self._train_ends = split.interactions.offsets[:-1], split.train_ends
@@ -216,8 +218,9 @@ class SequenceBatches:
     def _collate(self, windows: np.ndarray, generator: np.random.Generator) -> SequenceBatch:
         users, history_starts, history_ends, target_starts, target_ends = windows.T
         plan = self._plan
-        history_BL, mask_BL = self._slots(history_starts, history_ends, plan.length)
-        targets_BT, target_mask_BT = self._slots(target_starts, target_ends, plan.width)
+        events_BL, mask_BL = _slots(history_starts, history_ends, plan.length)
+        events_BT, target_mask_BT = _slots(target_starts, target_ends, plan.width)
+        history_BL, targets_BT = self._rows[events_BL], self._rows[events_BT]
         negatives_BK = np.empty((len(users), 0), dtype=np.int64)
         if self._negatives is not None:
             negatives_BK = self._negatives.draw(users, plan.negatives, generator)
@@ -247,6 +250,8 @@ class SequenceBatches:
         }
         if plan.hidden:
             arrays["hidden_BL"] = hidden_slots(mask_BL, plan.hidden, generator)
+        if plan.times:
+            arrays["times_BL"] = np.where(mask_BL, whole_seconds(self._times[events_BL]), UNKNOWN_TIME)
         evidence = None
         if self._counts is not None:
             owners_Q, places_Q = target_mask_BT.nonzero()
@@ -256,13 +261,6 @@ class SequenceBatches:
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
         return SequenceBatch(items=self._source.gather(rows_U), evidence=evidence, **tensors)
 
-    def _slots(self, starts: np.ndarray, ends: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
-        """The rows between starts and ends, padded on the right, and which slots are real; both (B, at most ``width``)."""
-        # most histories are far shorter than the longest that is read
-        positions = starts[:, None] + np.arange(min(width, int((ends - starts).max(initial=1))))
-        mask = positions < ends[:, None]
-        return self._rows[np.where(mask, positions, 0)], mask
-
     def _own(self, users: np.ndarray, rows_U: np.ndarray) -> np.ndarray:
         """Pairs (place in the batch, place in ``rows_U``) of all training events of these users, int64 of shape (M, 2)."""
         own = Histories.between(self._rows, self._starts[users], self._train_ends[users])
@@ -271,43 +269,9 @@ class SequenceBatches:
         return np.stack([own.owners[inside], found[inside]], axis=1)
 
 
-class MixedBatches:
-    """The batches of several platforms, each batch from one of them, in an order that depends on (seed, epoch) alone.
-
-    Negatives come from the batch's own platform: telling platforms apart would be easy and teach nothing.
-
-    Args:
-        platforms: the batches of each.
-        seed: of the order.
-        mixture: how many of an epoch's steps each platform has: ``"proportional"``: as many as it has batches, so every
-            window is seen once; ``"balanced"``: all equally many, so that a large platform does not drown the others; small
-            ones are then seen more than once an epoch and large ones in part.
-    """
-
-    def __init__(self, platforms: Sequence[SequenceBatches], *, seed: int, mixture: Mixture = "proportional") -> None:
-        self._platforms, self._seed = platforms, seed
-        steps = np.array([p.steps_per_epoch for p in platforms])
-        if mixture == "balanced":
-            steps = np.full(len(platforms), max(1, round(steps.mean())))
-        self._steps = steps
-        self._kept_order: tuple[int, np.ndarray] | None = None
-        self._which = np.repeat(np.arange(len(platforms)), steps)
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Steps of all platforms."""
-        return len(self._which)
-
-    def batch(self, step: int) -> SequenceBatch:
-        """The batch of this step."""
-        which, own_step = self.which(step)
-        return self._platforms[which].batch(own_step)
-
-    def which(self, step: int) -> tuple[int, int]:
-        """The platform of this step, and its own step."""
-        epoch, place = divmod(step, self.steps_per_epoch)
-        if self._kept_order is None or self._kept_order[0] != epoch:
-            self._kept_order = (epoch, np.random.default_rng([self._seed, epoch, 7]).permutation(self._which))
-        order = self._kept_order[1]
-        which = int(order[place])
-        return which, epoch * int(self._steps[which]) + int((order[:place] == which).sum())
+def _slots(starts: np.ndarray, ends: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """The events between starts and ends, padded on the right with 0, and which slots are real; (B, at most ``width``)."""
+    # most histories are far shorter than the longest that is read
+    events = starts[:, None] + np.arange(min(width, int((ends - starts).max(initial=1))))
+    mask = events < ends[:, None]
+    return np.where(mask, events, 0), mask

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
+
+UNKNOWN_TIME = int(np.iinfo(np.int64).min)
+"""Stands for a time that is not known, where times are whole seconds."""
+LARGEST_TIME = 1 << 61
+"""Whole seconds are kept between minus this and this, so that the time between two of them fits into 64 bits."""
 
 # a zone as Z, UTC, +02, +0200 or +02:00; a time without one is taken as UTC
 _ISO = (
@@ -30,6 +36,12 @@ def seconds(column: str, kind: pl.DataType) -> pl.Expr:
     if kind.is_numeric():
         return numbers(value)
     return pl.coalesce(numbers(value.cast(pl.String).str.strip_chars()), _iso(value.cast(pl.String)))
+
+
+def whole_seconds(times: np.ndarray) -> np.ndarray:
+    """Float seconds as what user encoders read: int64, rounded down; NaN becomes :data:`UNKNOWN_TIME`."""
+    known = np.clip(np.floor(np.nan_to_num(times)), -LARGEST_TIME, LARGEST_TIME).astype(np.int64)
+    return np.where(np.isnan(times), UNKNOWN_TIME, known)
 
 
 def _iso(value: pl.Expr) -> pl.Expr:

@@ -25,6 +25,7 @@ class WindowPlan:
             the held-out events, as published (which tells the model a little about what is held out).
         hidden: the share of every history that is hidden: each item with this probability, but at least one and, of two or
             more, not all.
+        times: whether histories carry when their events were.
     """
 
     targets: Literal["next", "following", "none"]
@@ -35,6 +36,7 @@ class WindowPlan:
     shared_negatives: int = 0
     negatives_avoid: Literal["training", "line"] = "training"
     hidden: float = 0.0
+    times: bool = False
 
     @property
     def width(self) -> int:

@@ -28,7 +28,10 @@ from transrec.retrieval.ranking import mean_ranks
 
 
 class Ranker(Protocol):
-    """Anything that scores the catalog for histories: a trained model, a baseline, a program of your own."""
+    """Anything that scores the catalog for histories: a trained model, a baseline, a program of your own.
+
+    One with an attribute ``reads_times`` that is true is given histories that hold when their events were.
+    """
 
     def scores(self, histories: Histories) -> Tensor:
         """Scores of every catalog row for every history, (B, V) float32; higher is better."""
@@ -45,6 +48,11 @@ class ModelRanker:
 
     model: TransRec
     index: CatalogIndex
+
+    @property
+    def reads_times(self) -> bool:
+        """Whether the model's users depend on when events were."""
+        return self.model.users.reads_times
 
     @property
     def settings(self) -> Mapping[str, float]:
@@ -134,7 +142,7 @@ def rank_targets(ranker: Ranker, split: Split, targets: Targets, *, block: int |
     """
     if not len(targets):
         raise EvaluationError("there are no targets to rank", remedy="use another split, or longer histories")
-    histories = Histories.before(split.interactions, targets)
+    histories = Histories.before(split.interactions, targets, times=getattr(ranker, "reads_times", False))
     rows = split.interactions.rows[targets.positions]
     ranks = np.empty(len(targets), dtype=np.float64)
     # how large the catalog is shows in the first scores only, so the first block is a small one

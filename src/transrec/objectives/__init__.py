@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from transrec.model import TransRec
@@ -52,5 +53,6 @@ def build_objective(settings: ObjectiveSettings, model: TransRec) -> Objective:
         objective = MaskedItem(settings.masked, window=model.window)
     else:
         objective = MultiStepBCE(settings.multistep, window=model.window)
+    objective.plan = replace(objective.plan, times=model.users.reads_times)
     objective.check(model)
     return objective

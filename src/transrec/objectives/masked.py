@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from pydantic import Field
 
 from transrec.data.batches import SequenceBatch
+from transrec.data.times import UNKNOWN_TIME
 from transrec.data.windows import WindowPlan
 from transrec.errors import ModelError
 from transrec.model import Outputs, TransRec
@@ -78,7 +79,9 @@ class MaskedItem(Objective):
         assert batch.hidden_BL is not None, "the plan hides a share of every history"
         items_UD = outputs.items.fused_UD
         shown_BLD = model.users.hide(items_UD[batch.history_BL], batch.hidden_BL)
-        states_QD = model.users(shown_BLD, batch.mask_BL).vectors[batch.hidden_BL]
+        # when a hidden item was is hidden with it: of what comes next nobody knows the time either
+        times_BL = None if batch.times_BL is None else batch.times_BL.masked_fill(batch.hidden_BL, UNKNOWN_TIME)
+        states_QD = model.users(shown_BLD, batch.mask_BL, times_BL).vectors[batch.hidden_BL]
         users_Q, _ = batch.hidden_BL.nonzero(as_tuple=True)
         targets_Q = batch.history_BL[batch.hidden_BL]
         scores_QU = model.scorer(states_QD, items_UD).float()

@@ -25,7 +25,7 @@ from transrec.recipes.train import train
 from transrec.recipes.transfer import transfer
 from transrec.settings import Settings
 from transrec.training.settings import TrainingSettings
-from transrec.users.transformer import UserSettings
+from transrec.users.settings import UserSettings
 
 SOURCE = "source"
 """The run of the pre-training."""

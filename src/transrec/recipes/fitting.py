@@ -11,8 +11,9 @@ from typing import Literal
 from pydantic import field_validator
 from rich.console import Console
 
-from transrec.data.batches import MixedBatches, SequenceBatches
+from transrec.data.batches import SequenceBatches
 from transrec.data.dataset import Dataset
+from transrec.data.mixing import MixedBatches
 from transrec.data.splits import SplitSettings
 from transrec.errors import ModelError
 from transrec.model import ModelSettings, TransRec

@@ -113,7 +113,7 @@ def _values(
     assert counts is not None
     index = CatalogIndex.encode(model, platform.store, counts)
     targets = sampled(split.validation, users, np.random.default_rng(0))
-    histories = Histories.before(split.interactions, targets)
+    histories = Histories.before(split.interactions, targets, times=model.users.reads_times)
     rows_E = split.interactions.rows[targets.positions]
     learned, unseen = prior.popularity.clone(), prior.unseen.clone()
     popularity_V = torch.as_tensor(counts.popularity_V, dtype=torch.float32, device=index.vectors_VD.device)

@@ -287,7 +287,7 @@ def hidden_pairs(hidden: Histories, device: torch.device | None = None) -> Tenso
 def encode_histories(model: TransRec, index: CatalogIndex, histories: Histories) -> Queries:
     """Histories under a model, whose items are looked up in the index instead of being encoded again.
 
-    The model reads the newest items that fit its window.
+    The model reads the newest items that fit its window, and when they were if it reads times and the histories have them.
 
     Args:
         model: is put into evaluation mode meanwhile.
@@ -303,7 +303,9 @@ def encode_histories(model: TransRec, index: CatalogIndex, histories: Histories)
         for start in range(0, max(len(recent), 1), HISTORIES_AT_ONCE):
             block = recent.block(start, min(start + HISTORIES_AT_ONCE, len(recent)))
             rows_BL, mask_BL = (torch.from_numpy(array).to(device) for array in block.padded())
-            output = model.users(index.vectors_VD[rows_BL], mask_BL)
+            times_BL = block.padded_times()
+            told_BL = None if times_BL is None else torch.from_numpy(times_BL).to(device)
+            output = model.users(index.vectors_VD[rows_BL], mask_BL, told_BL)
             blocks.append(output.last_BD if output.kind == "states" else output.vectors)
     finally:
         model.train(was_training)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from transrec.data.counts import Counts
 from transrec.data.dataset import Dataset
 from transrec.data.histories import Histories
 from transrec.data.store import ContentStore, Progress
+from transrec.data.times import whole_seconds
 from transrec.errors import DataError, UnknownItemError
 from transrec.model import TransRec
 from transrec.retrieval.index import CatalogIndex, encode_histories
@@ -120,24 +121,34 @@ class Recommender:
         return cls(model, dataset.catalog, index)
 
     def recommend(
-        self, history: Sequence[str], k: int = 10, *, seen: bool = False, popularity: float = 1.0
+        self,
+        history: Sequence[str],
+        k: int = 10,
+        *,
+        times: Sequence[float | None] | None = None,
+        seen: bool = False,
+        popularity: float = 1.0,
     ) -> Recommendations:
         """The ``k`` items that fit best what the user did so far.
 
         Args:
             history: item ids, oldest first. Ids that the catalog does not hold are named in the result and left out.
             k: how many; fewer come back when the catalog has no more.
+            times: when the events of the history were, in the unit of the dataset's (seconds, where it had dates), None for
+                those of which nobody knows. For models that read times; without any they do as well as they can.
             seen: whether items of the history may be recommended again.
             popularity: how much of what popularity is worth counts: 1 as it was weighed after training; with less, rare
                 and new items come up; 0 for none.
 
         Raises:
-            DataError: ``k`` is below 1, ``popularity`` below 0, or no id of the history is known.
+            DataError: ``k`` is below 1, ``popularity`` below 0, or ``times`` do not fit the history.
+            UnknownItemError: no id of the history is known.
         """
         if k < 1:
             raise DataError(f"k is {k}", remedy="ask for at least one recommendation")
         if not 0 <= popularity < math.inf:
             raise DataError(f"popularity is {popularity}", remedy="0 for none, 1 for as much as was learned")
+        when = None if times is None else _checked(times, history)
         rows = self.catalog.rows(history)
         unknown = tuple(item for item, row in zip(history, rows, strict=True) if row < 0)
         used = tuple(item for item, row in zip(history, rows, strict=True) if row >= 0)
@@ -148,6 +159,8 @@ class Recommender:
                 remedy=f"ids look like {', '.join(map(repr, self.catalog.ids[:3]))}",
             )
         histories = Histories.from_lists([rows[rows >= 0]])
+        if when is not None:
+            histories = replace(histories, times=whole_seconds(when[rows >= 0]))
         hidden = Histories.from_lists([[]]) if seen else histories
         queries = encode_histories(self.model, self.index, histories)
         found = self.index.weighing(popularity).search(queries, k, hidden)
@@ -192,3 +205,20 @@ class Recommender:
             Recommendation(self.catalog.ids[row], title, float(score))
             for row, title, score in zip(np.asarray(rows).tolist(), titles, scores, strict=True)
         )
+
+
+def _checked(times: Sequence[float | None], history: Sequence[str]) -> np.ndarray:
+    """The times of a history as float64, NaN where they are not known.
+
+    Raises:
+        DataError: there are not as many as events, or they go back.
+    """
+    if len(times) != len(history):
+        raise DataError(
+            f"there are {len(times)} times for a history of {len(history)} events", remedy="give one for each, or None"
+        )
+    when = np.array(times, dtype=np.float64)
+    known = when[~np.isnan(when)]
+    if (np.diff(known) < 0).any():
+        raise DataError("the times of the history go back", remedy="give the history oldest first")
+    return when

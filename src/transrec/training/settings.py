@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from transrec.data.batches import Mixture
+from transrec.data.mixing import Mixture
 from transrec.settings import Settings
 
 FrozenStates = Literal["float32", "bfloat16", "float16", "none"]

@@ -61,6 +61,7 @@ class Task(nn.Module):
 
     def forward(self, batch: SequenceBatch) -> Loss:
         """The loss of a batch."""
+        _require_times(self.model, batch)
         loss: Loss = self.objective(self.model, self.model(batch), batch)
         return loss
 
@@ -205,6 +206,15 @@ def _prefetched(
             waited(time.perf_counter() - asked)
             coming = pool.submit(make, step + 1) if step + 1 < steps.stop else None
             yield ready
+
+
+def _require_times(model: TransRec, batch: SequenceBatch) -> None:
+    """Raise a TrainingError where users depend on times and would learn without them what is measured with them."""
+    if model.users.reads_times and batch.times_BL is None:
+        raise TrainingError(
+            "the user encoder reads when events were, and the batches do not say so",
+            remedy="set times in the objective's WindowPlan (build_objective does), or model.users.gated.time_bias to false",
+        )
 
 
 def _require_replay(settings: TrainingSettings, device: torch.device) -> None:

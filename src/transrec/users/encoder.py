@@ -20,6 +20,8 @@ class UserEncoder(nn.Module, ABC):
             learn to predict the next item; otherwise it would see what it has to predict.
         window: the longest history that it reads.
         width: D of what it takes and gives.
+        reads_times: whether ``forward`` takes when the events were, as a third argument. Only then do batches and histories
+            carry times, and only then is it called with them.
         mask_token: what stands in the place of an item that an objective hides, (D,); None in encoders that never hide one.
             It is a parameter of the encoder, not of the objective, so that it is saved and moves with it.
     """
@@ -28,6 +30,7 @@ class UserEncoder(nn.Module, ABC):
     causal: bool
     window: int
     width: int
+    reads_times: bool = False
     mask_token: nn.Parameter | None
 
     def __init__(self) -> None:
@@ -38,10 +41,21 @@ class UserEncoder(nn.Module, ABC):
     def forward(self, items_BLD: Tensor, mask_BL: Tensor) -> UserOutput:
         """Encode histories.
 
+        With ``reads_times`` there is a third argument, ``times_BL: Tensor | None = None``: when the events of the slots
+        were, in whole seconds, int64, and :data:`~transrec.data.times.UNKNOWN_TIME` where that is not known; None where no
+        time is. The time of what is to be predicted is never among them, for nobody knows it when a model is served.
+
         Args:
             items_BLD: item vectors, oldest first; what stands in padded slots has no influence.
             mask_BL: which slots hold an item, bool; the real ones come first.
         """
+
+    def __call__(self, items_BLD: Tensor, mask_BL: Tensor, times_BL: Tensor | None = None) -> UserOutput:
+        """:meth:`forward`, without the times for an encoder that does not read them."""
+        output: UserOutput = (
+            super().__call__(items_BLD, mask_BL, times_BL) if self.reads_times else super().__call__(items_BLD, mask_BL)
+        )
+        return output
 
     def hide(self, items_BLD: Tensor, hidden_BL: Tensor) -> Tensor:
         """Histories with the mask token in place of some items, for :meth:`forward`.
