@@ -58,7 +58,7 @@ class CountPrior(nn.Module):
         base_C = self.base(evidence.popularity_C, popularity, identified=identified)
         total_QC = scores_QC + base_C
         for kind, shares_QC in evidence.shares.items():
-            total_QC = total_QC + self.weights[kind] * torch.log1p(self.sharpness[kind].exp() * shares_QC)
+            total_QC = total_QC + self.worth(kind, shares_QC)
         if evidence.targets_Q is None or evidence.target_popularity_Q is None:
             return total_QC
         own_Q = self.base(evidence.target_popularity_Q, popularity, identified=identified)
@@ -75,6 +75,16 @@ class CountPrior(nn.Module):
         nn.init.zeros_(moved.popularity)
         nn.init.zeros_(moved.unseen)
         return moved
+
+    def worth(self, kind: str, shares: Tensor) -> Tensor:
+        """What shares of one kind add: g log(1 + exp(c) m).
+
+        Args:
+            kind: see :data:`~transrec.data.counts.KINDS`.
+            shares: of any shape.
+        """
+        added: Tensor = self.weights[kind] * torch.log1p(self.sharpness[kind].exp() * shares)
+        return added
 
     def base(self, counts: Tensor, popularity: float = 1.0, *, identified: bool = True) -> Tensor:
         """What being touched so often is worth, whatever the history: a log(1 + n) + b [n = 0].

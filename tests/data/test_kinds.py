@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from transrec.data.dataset import Dataset
 from transrec.data.interactions import Interactions
 from transrec.data.kinds import obstacle, of_kind, version_digest
 from transrec.data.overlap.overlap import overlap
+from transrec.data.packing import Packing
 from transrec.data.store import ContentStore
 from transrec.errors import DataError
 
@@ -92,6 +94,12 @@ class Texts:
 
     def preparation_key(self) -> str:
         return "lengths"
+
+    def packings(self) -> Mapping[str, Packing]:
+        return {}
+
+    def when_too_large(self) -> str:
+        return "fewer letters"
 
 
 def test_what_is_withheld_is_unreadable_and_so_ranks_last(shop: Dataset) -> None:

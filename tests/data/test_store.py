@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from transrec.data.catalog import Catalog, Item
+from transrec.data.packing import Packing
 from transrec.data.ragged import Ragged
 from transrec.data.store import ContentStore, Derivation
 from transrec.errors import DataError
@@ -35,6 +36,12 @@ class Letters:
 
     def preparation_key(self) -> str:
         return f"letters {self.width}"
+
+    def packings(self) -> Mapping[str, Packing]:
+        return {}
+
+    def when_too_large(self) -> str:
+        return "fewer letters"
 
 
 def catalog(count: int = 600) -> Catalog:

@@ -10,10 +10,12 @@ import torch
 from cases import Case, platform, timed_case
 from torch import Tensor
 
+from transrec.data.counts import Counts
 from transrec.data.histories import Histories
 from transrec.data.splits import Targets, leave_one_out
 from transrec.errors import EvaluationError
-from transrec.evaluation.ranks import ModelRanker, rank_targets, sampled, validation_metrics
+from transrec.evaluation import ranks as ranks_module
+from transrec.evaluation.ranks import ModelRanker, RankedTargets, rank_targets, sampled, validation_metrics
 from transrec.retrieval.index import CatalogIndex, encode_histories
 
 SPLIT = leave_one_out(platform(users=60).interactions)
@@ -73,6 +75,44 @@ def test_a_model_ranks_as_its_index_does() -> None:
     ranks = rank_targets(ranker, split, split.test, block=9).ranks
     users_BD = encode_histories(case.model, index, histories)
     assert np.array_equal(ranks, index.rank(users_BD, split.interactions.rows[split.test.positions], histories))
+
+
+def test_a_large_catalog_is_counted_in_blocks_with_the_same_ranks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    case = Case()
+    split = leave_one_out(case.dataset.interactions)
+    ranker = ModelRanker(case.model, CatalogIndex.encode(case.model, case.store, Counts.of(split, 50)))
+    whole = rank_targets(ranker, split, split.test)
+    assert not ranker.large
+    monkeypatch.setattr(ranks_module, "LARGE", 50)
+    monkeypatch.setattr(ModelRanker, "scores", lambda *_: pytest.fail("whole rows were scored"))
+    assert ranker.large
+    found = rank_targets(ranker, split, split.test)
+    assert np.array_equal(found.ranks, whole.ranks)
+    assert found.num_items == 50
+    assert np.array_equal(rank_targets(ranker, split, split.test, block=7).ranks, whole.ranks)
+    # scores that float32 cannot tell apart: the same item over and over, each with a little noise of its own
+    noise_VD = 1e-7 * torch.randn(50, 16, generator=torch.Generator().manual_seed(0))
+    vectors_VD = ranker.index.vectors_VD[:1] + noise_VD
+    near = rank_targets(ModelRanker(case.model, CatalogIndex(vectors_VD, case.model.scorer)), split, split.test)
+    assert 0 < near.near_ties <= len(near)
+    near.save(tmp_path / "ranks.parquet")
+    assert RankedTargets.open(tmp_path / "ranks.parquet").near_ties == near.near_ties
+
+
+def test_a_large_catalog_that_the_events_do_not_belong_to_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case()
+    split = leave_one_out(case.dataset.interactions)
+    monkeypatch.setattr(ranks_module, "LARGE", 1)
+    index = CatalogIndex(CatalogIndex.encode(case.model, case.store).vectors_VD[:20], case.model.scorer)
+    with pytest.raises(EvaluationError, match="scores 20 items"):
+        rank_targets(ModelRanker(case.model, index), split, split.test)
+
+
+def test_ranks_that_were_kept_before_near_ties_were_counted_can_be_read(tmp_path: Path) -> None:
+    ranked = rank_targets(Fixed(), SPLIT, SPLIT.test)
+    ranked.save(tmp_path / "ranks.parquet")
+    pl.read_parquet(tmp_path / "ranks.parquet").write_parquet(tmp_path / "old.parquet", metadata={"num_items": "50"})
+    assert RankedTargets.open(tmp_path / "old.parquet").near_ties == 0
 
 
 def test_validation_looks_at_validation_targets_only_and_at_the_same_sample() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 from cases import platform
 from rich.console import Console
@@ -38,6 +39,13 @@ def test_the_table_shows_intervals_choices_and_gain() -> None:
 
 def test_one_ranker_needs_no_comparison() -> None:
     assert "paired" not in text_of(result_table([POPULARITY], title="small"))
+
+
+def test_near_ties_are_told_where_there_are_any() -> None:
+    assert "rounding" not in text_of(result_table([MARKOV, POPULARITY], title="small"))
+    near = replace(MARKOV, ranked=replace(MARKOV.ranked, near_ties=7))
+    assert "7 of 60 targets had another item within rounding" in text_of(result_table([near], title="small"))
+    assert near.to_json()["near_ties"] == 7
 
 
 def test_slices_mark_what_is_small() -> None:

@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 import torch
 import transformers as hf
+from drawn import drawn
 from PIL import Image
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.convnext.image_processing_pil_convnext import ConvNextImageProcessorPil
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
-from transrec.data.catalog import Item
+from transrec.data.catalog import Catalog, Item
+from transrec.data.store import ContentStore
 from transrec.errors import BackboneError, DataError, SettingsError
 from transrec.items.image import ImageEncoder, ImageSettings, decode_picture
 from transrec.testing import ModalityEncoderContract
@@ -128,6 +130,43 @@ def test_the_key_follows_processor_and_side(image_family, processor):
 def test_a_text_network_is_not_taken_for_pictures(text_family, processor):
     with pytest.raises(BackboneError, match="does not read pictures"):
         ImageEncoder(text_family("bert"), processor, ImageSettings())
+
+
+# ---- keeping ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_vectors_hardly_depend_on_how_pictures_are_kept(family, image_family, processor):
+    items = [Item(str(seed), image=drawn(seed)) for seed in range(12)]
+    found = {}
+    for stored in ("pixels", "lossless", "jpeg"):
+        encoder = ImageEncoder(image_family(family), processor, ImageSettings(side=48, stored=stored)).eval()
+        store = ContentStore.prepare(Catalog.from_items(items), {"image": encoder})
+        with torch.no_grad():
+            found[stored] = encoder.encode(store.gather(np.arange(12)).parts["image"])
+    assert torch.equal(found["lossless"], found["pixels"])
+    assert not torch.equal(found["jpeg"], found["pixels"])
+    assert torch.cosine_similarity(found["jpeg"], found["pixels"]).min() > 0.99
+    # what is left beside the mean of all of them, by which items are told apart, is the same too
+    apart = {stored: vectors - vectors.mean(dim=0) for stored, vectors in found.items()}
+    assert torch.cosine_similarity(apart["jpeg"], apart["pixels"]).min() > 0.97
+
+
+def test_how_pictures_are_kept_is_part_of_what_is_saved(image_family, processor, tmp_path):
+    ImageEncoder(image_family("vit"), processor, ImageSettings(stored="jpeg")).save_assets(tmp_path)
+    assert ImageEncoder.from_assets(tmp_path).packings()["pixels"].kind == "jpeg"
+    settings = (tmp_path / "encoder.yaml").read_text()
+    (tmp_path / "encoder.yaml").write_text(settings.replace("stored: jpeg\n", ""))
+    assert ImageEncoder.from_assets(tmp_path).packings() == {}, "runs from before there was a choice keep pixels"
+
+
+def test_where_pixels_are_too_large_the_message_names_the_setting(image_family, processor):
+    def told(stored):
+        return ImageEncoder(image_family("vit"), processor, ImageSettings(stored=stored)).when_too_large()
+
+    assert "model.items.image.stored jpeg" in told("pixels")
+    assert "model.items.image.stored jpeg" in told("lossless")
+    assert "stored" not in told("jpeg") and "model.items.image.side" in told("jpeg")
 
 
 # ---- decoding ---------------------------------------------------------------------------------------------------------

@@ -82,6 +82,10 @@ class RaggedColumn(Column):
         longest = int(lengths.max(initial=0))
         return Ragged(_as_tensor(self.values[places], self.dtype), torch.from_numpy(lengths), longest)
 
+    def each(self, slots: np.ndarray) -> list[np.ndarray]:
+        """The values of each of these slots, where they are."""
+        return [self.values[start:stop] for start, stop in zip(self.offsets[slots], self.offsets[slots + 1], strict=True)]
+
     def sizes(self, slots: np.ndarray) -> np.ndarray:
         return np.asarray(self.offsets[slots + 1] - self.offsets[slots])
 

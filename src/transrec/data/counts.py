@@ -141,11 +141,16 @@ class Counts:
         Args:
             histories: of Q users.
         """
-        shares = {}
-        for kind in KINDS:
-            asked = self._asked(kind, histories)
-            shares[kind] = torch.from_numpy((asked @ self.tables[kind]).toarray())
+        shares = {kind: torch.from_numpy(votes.toarray()) for kind, votes in self.votes(histories).items()}
         return Evidence(torch.from_numpy(self.popularity_V.astype(np.float32)), shares)
+
+    def votes(self, histories: Histories) -> Mapping[str, sp.csr_array]:
+        """The shares of :meth:`evidence` that are not 0, by kind, csr of shape (Q, V).
+
+        Args:
+            histories: of Q users.
+        """
+        return {kind: self._asked(kind, histories) @ self.tables[kind] for kind in KINDS}
 
     def evidence_without_own(
         self, training: Histories, owners_Q: np.ndarray, seen_Q: np.ndarray, rows_C: np.ndarray

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,14 +14,21 @@ from torch import Tensor
 from transrec.data.catalog import Catalog, Item
 from transrec.data.columns import RaggedColumn, as_array
 from transrec.data.filling import Filling
+from transrec.data.packing import Packing, packed
 from transrec.data.parts import Content, Derivation, StoredPart
 from transrec.data.ragged import Ragged
+from transrec.data.room import free_bytes, readable
+from transrec.errors import DataError
 
 CHUNK = 256
 """Items that are prepared or encoded at a time."""
 SORTED_TOGETHER = 8
 """Chunks of ragged content that are put in order of length together, so that items of one chunk are about equally long."""
+WORTH_SAYING = 256 << 20
+"""Bytes on disk from which on it is said how many they are going to be."""
 
+Say = Callable[[str], None]
+"""Told something in a line."""
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much is done, and of how much."""
 
@@ -42,9 +50,32 @@ class Preparer(Protocol):
         """A text that changes whenever ``prepare`` would return something else for the same item."""
         ...
 
+    def packings(self) -> Mapping[str, Packing]:
+        """By name, how what is prepared is kept where it is not kept as it is."""
+        ...
 
-def prepare_all(catalog: Catalog, encoder: Preparer, progress: Progress | None, filling: Filling) -> None:
-    """Prepare all items that an encoder reads, a chunk at a time; content that is there already is not stored again."""
+    def when_too_large(self) -> str:
+        """What to do where a disk has no room for all that is prepared."""
+        ...
+
+
+def prepare_all(
+    catalog: Catalog,
+    encoder: Preparer,
+    progress: Progress | None,
+    room: Callable[[int, float], None] | None,
+    filling: Filling,
+) -> None:
+    """Prepare all items that an encoder reads, a chunk at a time; content that is there already is not stored again.
+
+    Args:
+        catalog: the items.
+        encoder: prepares them, and says how that is kept.
+        progress: told how far it is.
+        room: told for how many items how many bytes are needed, as soon as the first ones are prepared.
+        filling: where the content goes.
+    """
+    packings = encoder.packings()
     present = catalog.presence.get(encoder.modality)
     rows = np.flatnonzero(present) if present is not None else np.arange(len(catalog))
     seen = {digest.tobytes(): slot for slot, digest in enumerate(filling.so_far("_digests"))}
@@ -54,7 +85,7 @@ def prepare_all(catalog: Catalog, encoder: Preparer, progress: Progress | None, 
         readable = [place for place, item in enumerate(items) if encoder.reads(item)]
         done = min(at + CHUNK, len(rows))
         if readable:
-            prepared = encoder.prepare([items[place] for place in readable])
+            prepared = packed(encoder.prepare([items[place] for place in readable]), packings)
             filling.check(prepared, len(readable))
             slots, new = [], []
             for place, digest in enumerate(digests := _digests(prepared, len(readable))):
@@ -67,9 +98,38 @@ def prepare_all(catalog: Catalog, encoder: Preparer, progress: Progress | None, 
                 "_slots": torch.tensor(slots),
                 "_digests": torch.from_numpy(np.array([list(digests[place]) for place in new], np.uint8).reshape(-1, 16)),
             }
-            filling.append({**_taken(prepared, torch.tensor(new, dtype=torch.int64)), **own}, done)
+            entries = {**_taken(prepared, torch.tensor(new, dtype=torch.int64)), **own}
+            if room:
+                room(len(rows) - at, _bytes(entries) / (done - at))
+                room = None
+            filling.append(entries, done)
         if progress:
             progress(f"preparing {encoder.modality}", done, len(rows))
+
+
+def require_room(encoder: Preparer, folder: Path, say: Say | None, items: int, bytes_each: float) -> None:
+    """Say what content is going to take, if that is much.
+
+    Args:
+        encoder: that prepares it.
+        folder: where it goes.
+        say: told, in a line.
+        items: how many there are to prepare.
+        bytes_each: what each takes, as far as is known.
+
+    Raises:
+        DataError: the disk has no room for it.
+    """
+    size, free = items * bytes_each, free_bytes(folder)
+    if size > free:
+        raise DataError(
+            f"what is prepared of {encoder.modality} takes about {readable(size)} ({items:,} items of "
+            f"{readable(bytes_each)}), and the disk has {readable(free)} left",
+            where=str(folder),
+            remedy=encoder.when_too_large(),
+        )
+    if say and size >= WORTH_SAYING:
+        say(f"keeping what is prepared of {encoder.modality} for {items:,} items: about {readable(size)}")
 
 
 def derive_all(part: StoredPart, derivation: Derivation, progress: Progress | None, filling: Filling) -> None:
@@ -106,6 +166,10 @@ def _joined(pieces: Sequence[Content]) -> Content:
 
 def _taken(content: Content, index: Tensor) -> Content:
     return {name: values.take(index) if isinstance(values, Ragged) else values[index] for name, values in content.items()}
+
+
+def _bytes(content: Content) -> int:
+    return sum(values.values.nbytes if isinstance(values, Ragged) else values.nbytes for values in content.values())
 
 
 def _digests(content: Content, count: int) -> list[bytes]:

@@ -16,11 +16,12 @@ from transrec.data.catalog import Catalog
 from transrec.data.columns import Column, FixedColumn, open_columns
 from transrec.data.filling import Filling
 from transrec.data.folders import grown_once
+from transrec.data.packing import unpacking
 from transrec.data.parts import Derivation, StoredPart
-from transrec.data.preparation import Preparer, Progress, derive_all, prepare_all
+from transrec.data.preparation import Preparer, Progress, Say, derive_all, prepare_all, require_room
 from transrec.errors import DataError
 
-__all__ = ["ContentStore", "Derivation", "Preparer", "Progress", "StoredPart"]
+__all__ = ["ContentStore", "Derivation", "Preparer", "Progress", "Say", "StoredPart"]
 
 FORMAT = 2
 """Of what is kept; another number is another name on disk."""
@@ -55,6 +56,7 @@ class ContentStore:
         folder: Path | None = None,
         *,
         progress: Progress | None = None,
+        say: Say | None = None,
     ) -> ContentStore:
         """Prepare every item once; what is in the folder already, under the same key, is used as it is.
 
@@ -63,20 +65,25 @@ class ContentStore:
             encoders: by modality.
             folder: where to keep the content; in memory when None.
             progress: told how far it is.
+            say: told in a line how much room is needed, where that is much.
 
         Raises:
-            DataError: the content of an item cannot be read.
+            DataError: the content of an item cannot be read, or the disk has no room for what is prepared.
         """
         parts = {}
         for name, encoder in encoders.items():
-            key = _digest(name, encoder.preparation_key(), catalog.fingerprint)
-            fill = functools.partial(prepare_all, catalog, encoder, progress)
+            packings = encoder.packings()
+            kept_as = [f"{own} {packing.key}" for own, packing in sorted(packings.items())]
+            key = _digest(name, encoder.preparation_key(), catalog.fingerprint, *kept_as)
+            room = None if folder is None else functools.partial(require_room, encoder, folder, say)
+            fill = functools.partial(prepare_all, catalog, encoder, progress, room)
             columns, _ = _kept(folder, f"{name}-{key}", f"the {name} encoder", fill)
             slots_V = np.full(len(catalog), -1, dtype=np.int64)
             if columns:
                 rows, slots = (_values(columns.pop(own)) for own in ("_rows", "_slots"))
                 slots_V[rows] = slots
                 del columns["_digests"]
+                columns = unpacking(columns, packings)
             parts[name] = StoredPart(slots_V, columns, key)
         return cls(len(catalog), parts)
 

@@ -112,6 +112,7 @@ class Evaluation:
             "settings": self.settings.model_dump(mode="json"),
             "overall": asdict(self.overall),
             "slices": [asdict(result) for result in self.slices],
+            "near_ties": self.ranked.near_ties,
         }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 import numpy as np
 import polars as pl
@@ -23,8 +23,13 @@ from transrec.data.store import Progress
 from transrec.errors import EvaluationError
 from transrec.evaluation.metrics import metric_columns
 from transrec.model import TransRec
+from transrec.retrieval.blocks import USERS_AT_ONCE, BlockRanks, ranks_in_blocks
 from transrec.retrieval.index import CatalogIndex, encode_histories, hidden_pairs, users_at_once
 from transrec.retrieval.ranking import mean_ranks
+
+LARGE = 100_000
+"""Items from which on a model's scores are counted in blocks of items, where it runs on the CPU: there it is measured to be
+the faster way."""
 
 
 class Ranker(Protocol):
@@ -88,6 +93,20 @@ class ModelRanker:
     def scores(self, histories: Histories) -> Tensor:
         return self.index.scores(encode_histories(self.model, self.index, histories))
 
+    @property
+    def large(self) -> bool:
+        """Whether the catalog is so large that its scores are better counted in blocks of items."""
+        return len(self.index) >= LARGE and self.index.vectors_VD.device.type == "cpu"
+
+    def ranks_in_blocks(self, histories: Histories, rows: np.ndarray) -> BlockRanks:
+        """The rank of one target after each of B histories; see :func:`~transrec.retrieval.blocks.ranks_in_blocks`.
+
+        Args:
+            histories: hidden from the candidates, too.
+            rows: of the targets, int64 of shape (B,).
+        """
+        return ranks_in_blocks(self.index, encode_histories(self.model, self.index, histories), rows, histories)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RankedTargets:
@@ -99,6 +118,8 @@ class RankedTargets:
         ranks: from 1, float64 of shape (E,).
         history_lengths: the number of events before each target, int64 of shape (E,).
         num_items: how many items the catalog has.
+        near_ties: how many of the targets, where items are counted in blocks, had another item within rounding of their
+            score without a tie; float64 decided which of the two is higher.
     """
 
     users: pl.Series
@@ -106,6 +127,7 @@ class RankedTargets:
     ranks: np.ndarray
     history_lengths: np.ndarray
     num_items: int
+    near_ties: int = 0
 
     def __len__(self) -> int:
         return len(self.ranks)
@@ -113,23 +135,28 @@ class RankedTargets:
     def save(self, path: str | Path) -> None:
         """Write one Parquet file with the columns user, row, rank and history_length, for later paired comparisons."""
         columns = {"user": self.users, "row": self.rows, "rank": self.ranks, "history_length": self.history_lengths}
-        pl.DataFrame(columns).write_parquet(path, metadata={"num_items": str(self.num_items)})
+        said = {"num_items": str(self.num_items), "near_ties": str(self.near_ties)}
+        pl.DataFrame(columns).write_parquet(path, metadata=said)
 
     @classmethod
     def open(cls, path: str | Path) -> RankedTargets:
         """Read what :meth:`save` wrote."""
-        table = pl.read_parquet(path)
+        table, said = pl.read_parquet(path), pl.read_parquet_metadata(path)
         return cls(
             users=table["user"],
             rows=table["row"].to_numpy(),
             ranks=table["rank"].to_numpy(),
             history_lengths=table["history_length"].to_numpy(),
-            num_items=int(pl.read_parquet_metadata(path)["num_items"]),
+            num_items=int(said["num_items"]),
+            near_ties=int(said.get("near_ties", 0)),
         )
 
 
 def rank_targets(ranker: Ranker, split: Split, targets: Targets, *, block: int | None = None) -> RankedTargets:
     """Rank each target among all items of the catalog, from everything that its user did before it.
+
+    Scores of all items are looked at together; those of a model over a large catalog in blocks of items, see
+    :attr:`ModelRanker.large`.
 
     Args:
         ranker: gives the scores.
@@ -145,32 +172,48 @@ def rank_targets(ranker: Ranker, split: Split, targets: Targets, *, block: int |
     histories = Histories.before(split.interactions, targets, times=getattr(ranker, "reads_times", False))
     rows = split.interactions.rows[targets.positions]
     ranks = np.empty(len(targets), dtype=np.float64)
+    near_ties = 0
     # how large the catalog is shows in the first scores only, so the first block is a small one
     start, num_items, step = 0, 0, min(block or 16, len(targets))
     while start < len(targets):
         stop = min(start + step, len(targets))
-        ranks[start:stop], num_items = _rank_block(ranker, histories.block(start, stop), rows[start:stop])
-        start, step = stop, block or users_at_once(num_items)
+        counted, num_items = _rank_block(ranker, histories.block(start, stop), rows[start:stop])
+        ranks[start:stop] = counted.ranks
+        near_ties += int(counted.near.sum())
+        start, step = stop, block or (USERS_AT_ONCE if _in_blocks(ranker) else users_at_once(num_items))
     return RankedTargets(
         users=split.interactions.users.gather(targets.users),
         rows=rows,
         ranks=ranks,
         history_lengths=histories.lengths,
         num_items=num_items,
+        near_ties=near_ties,
     )
 
 
-def _rank_block(ranker: Ranker, histories: Histories, rows: np.ndarray) -> tuple[np.ndarray, int]:
+def _in_blocks(ranker: Ranker) -> TypeGuard[ModelRanker]:
+    return isinstance(ranker, ModelRanker) and ranker.large
+
+
+def _rank_block(ranker: Ranker, histories: Histories, rows: np.ndarray) -> tuple[BlockRanks, int]:
+    """The ranks of some targets, and how many items there are."""
+    if _in_blocks(ranker):
+        _require_rows(len(ranker.index), histories, rows)
+        return ranker.ranks_in_blocks(histories, rows), len(ranker.index)
     scores_BV = ranker.scores(histories)
-    num_items = scores_BV.shape[1]
+    _require_rows(scores_BV.shape[1], histories, rows)
+    targets_B = torch.from_numpy(rows).to(scores_BV.device)
+    ranks_B = mean_ranks(scores_BV, targets_B, hidden_pairs(histories, scores_BV.device)).cpu().numpy()
+    return BlockRanks(ranks_B, np.zeros(len(rows), dtype=bool)), scores_BV.shape[1]
+
+
+def _require_rows(num_items: int, histories: Histories, rows: np.ndarray) -> None:
     largest = int(max(rows.max(), histories.rows.max(initial=0)))
     if largest >= num_items:
         raise EvaluationError(
             f"the ranker scores {num_items:,} items, but the events reach catalog row {largest:,}",
             remedy="fit the baseline, or encode the index, on the catalog that these events belong to",
         )
-    targets_B = torch.from_numpy(rows).to(scores_BV.device)
-    return mean_ranks(scores_BV, targets_B, hidden_pairs(histories, scores_BV.device)).cpu().numpy(), num_items
 
 
 def sampled(targets: Targets, limit: int | None, generator: np.random.Generator) -> Targets:

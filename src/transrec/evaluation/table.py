@@ -36,7 +36,8 @@ def result_table(found: Sequence[Evaluation], *, title: str) -> Table:
         f"split: {choices.split}{skipped}",
         f"masked: {choices.masked}; {settings.confidence:.0%} intervals over users",
     ]
-    table = Table(title="\n".join(lines), title_justify="left", caption=_gains(found), caption_justify="left")
+    caption = Text("\n").join([*_near_ties(found), *_gains(found)])
+    table = Table(title="\n".join(lines), title_justify="left", caption=caption or None, caption_justify="left")
     table.add_column("ranker")
     metrics = shown_metrics(settings)
     for name in metrics:
@@ -103,14 +104,26 @@ def _short(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _gains(found: Sequence[Evaluation]) -> Text | None:
+def _near_ties(found: Sequence[Evaluation]) -> list[Text]:
+    return [
+        Text(
+            f"{result.ranker}: {result.ranked.near_ties:,} of {len(result.ranked):,} targets had another item within "
+            "rounding of their score; float64 decided which is the higher"
+        )
+        for result in found
+        if result.ranked.near_ties
+    ]
+
+
+def _gains(found: Sequence[Evaluation]) -> list[Text]:
     if len(found) == 1:
-        return None
+        return []
     metric = shown_metrics(found[0].settings)[1]
     best = max(found[1:], key=lambda result: result.overall.metrics[metric].value)
     difference = compare(found[0], best, metric=metric)
     gain = difference.gain
-    return Text(
+    told = Text(
         f"{metric} of {found[0].ranker} minus that of {best.ranker}, paired by user: "
         f"{gain.value:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}], p = {difference.p_value:.3f}"
     )
+    return [told]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from transrec.data.batches import ItemPart
 from transrec.data.catalog import Item
+from transrec.data.packing import Packing
 from transrec.errors import ModelError
 from transrec.items.chunks import in_chunks
 from transrec.items.cutting import Cut
@@ -62,6 +63,14 @@ class ModalityEncoder(nn.Module, ABC):
     @abstractmethod
     def preparation_key(self) -> str:
         """A text that changes whenever ``prepare`` would return something else for the same item."""
+
+    def packings(self) -> Mapping[str, Packing]:
+        """By name, how the store keeps what ``prepare`` returns where that is not as it is; ``forward`` sees it unpacked."""
+        return {}
+
+    def when_too_large(self) -> str:
+        """What to do where a disk has no room for all that ``prepare`` returns, for a message."""
+        return "make room, or choose an encoder that prepares less of each item"
 
     def blocks(self) -> Sequence[nn.Module]:
         """The blocks of the network from input to output, for ``--tune top:N``; empty when it cannot be split.

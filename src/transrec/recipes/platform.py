@@ -48,8 +48,10 @@ class Platform:
             place: of the platforms that the model learns from, which one this is.
             console: where progress goes.
         """
+        say = partial(console.print, markup=False) if console else None
+        encoders, folder = model.items.preparers(), dataset.store_folder
         with progress_bar(console) as progress:
-            store = ContentStore.prepare(dataset.catalog, model.items.preparers(), dataset.store_folder, progress=progress)
+            store = ContentStore.prepare(dataset.catalog, encoders, folder, progress=progress, say=say)
             store.require_readable(model.items.encoders, dataset.name)
         if len(store.unreadable) and console:
             console.print(

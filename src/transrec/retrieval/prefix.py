@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,7 +11,8 @@ import torch
 from torch import Tensor
 
 from transrec.data.ragged import Ragged
-from transrec.data.store import ContentStore, Derivation, Progress, StoredPart
+from transrec.data.room import free_bytes, readable
+from transrec.data.store import ContentStore, Derivation, Progress, Say, StoredPart
 from transrec.items.encoder import ModalityEncoder, Prepared
 from transrec.model import TransRec
 from transrec.retrieval.vectors import assets_digest, on_device, resting, weights_digest
@@ -48,7 +47,7 @@ class Keeping:
     type: StateType = "float32"
     device: torch.device | None = None
     progress: Progress | None = None
-    say: Callable[[str], None] | None = None
+    say: Say | None = None
 
 
 def with_states(model: TransRec, store: ContentStore, keeping: Keeping) -> ContentStore:
@@ -81,7 +80,7 @@ def with_states(model: TransRec, store: ContentStore, keeping: Keeping) -> Conte
                 problem = _no_room(size, keeping.folder)
                 if problem is None and keeping.say:
                     keeping.say(
-                        f"keeping what {below} frozen blocks make of {len(part):,} {name} contents: {_readable(size)}"
+                        f"keeping what {below} frozen blocks make of {len(part):,} {name} contents: {readable(size)}"
                     )
             if problem is None:
                 store = store.with_derived(name, derivation, keeping.folder, progress=keeping.progress)
@@ -194,17 +193,8 @@ def _size(part: StoredPart, content: Prepared, made: Prepared) -> int:
 
 def _no_room(size: int, folder: Path | None) -> str | None:
     if folder is None:
-        return None if size <= IN_MEMORY else f"what they make takes {_readable(size)}, and the dataset has no folder"
-    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    free = shutil.disk_usage(existing).free
+        return None if size <= IN_MEMORY else f"what they make takes {readable(size)}, and the dataset has no folder"
+    free = free_bytes(folder)
     if size + SPARE <= free:
         return None
-    return f"what they make takes {_readable(size)}, and the disk has {_readable(free)} left"
-
-
-def _readable(size: float) -> str:
-    for unit in ("bytes", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size:,.0f} {unit}"
-        size /= 1024
-    return f"{size:,.1f} GiB"
+    return f"what they make takes {readable(size)}, and the disk has {readable(free)} left"
