@@ -24,7 +24,8 @@ from transrec.data.batches import SequenceBatch
 from transrec.data.catalog import Catalog
 from transrec.errors import ModelError, RunError
 from transrec.items.identity import IdentityEncoder
-from transrec.items.tower import ItemEncoder, ItemSettings, build_items
+from transrec.items.settings import ItemSettings
+from transrec.items.tower import ItemEncoder, build_items
 from transrec.prior import CountPrior
 from transrec.scoring import CosineScorer, DotScorer, Scorer
 from transrec.settings import Settings, read_yaml

@@ -77,6 +77,14 @@ class RunRecord(Settings):
                 return place
         return None
 
+    def with_training(self, place: int, changes: Mapping[str, Any]) -> RunRecord:
+        """The record with settings of one of its trainings changed: of the stage at this place, or of the last training."""
+        if place == len(self.stages):
+            return self.model_copy(update={"training": {**self.training, **changes}})
+        stages = list(self.stages)
+        stages[place] = {**stages[place], "training": {**stages[place]["training"], **changes}}
+        return self.model_copy(update={"stages": tuple(stages)})
+
     @classmethod
     def read(cls, folder: str | Path) -> RunRecord:
         """The record in a run folder.

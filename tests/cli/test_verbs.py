@@ -128,8 +128,10 @@ def test_transfer_copies_everything_and_notes_where_it_came_from(ground: Ground,
     assert record.rules == ("users.*=fresh",) and record.data[0].name == "target"
     document = json.loads((tmp_path / "moved" / "parameters.json").read_text())
     sources = {parameter["name"]: parameter["source"] for parameter in document["parameters"]}
-    assert {name.split(".")[0] for name, source in sources.items() if source == "fresh"} == {"users"}
-    assert {source for name, source in sources.items() if not name.startswith("users.")} == {"copy"}
+    assert {name.split(".")[0] for name, source in sources.items() if source == "fresh"} == {"users", "prior"}
+    others = {name: source for name, source in sources.items() if not name.startswith(("users.", "prior."))}
+    assert set(others.values()) <= {"copy", "aligned"}
+    assert {name.split(".")[1] for name, source in others.items() if source == "aligned"} <= {"projections"}
     ours, theirs = TransRec.load(tmp_path / "moved").state_dict(), TransRec.load(ground.run).state_dict()
     frozen = [name for name in ours if ".backbone." in name]
     assert frozen and all(ours[name].equal(theirs[name]) for name in frozen)
@@ -319,7 +321,7 @@ def test_a_mistake_ends_in_a_message_without_a_traceback(
     ("flags", "told"),
     [
         (["--tune", "half"], "--tune: 'half' is not a tuning rule; write full, top:N"),
-        (["--training.batch-size", "many"], "--training.batch-size: Input should be a valid integer"),
+        (["--training.batch-size", "many"], "--training.batch-size: it is a whole number from 1 on, or auto"),
         (["--training.epochs", "0"], "--training.epochs: Input should be greater than or equal to 1 (given: '0')"),
         (["--training.epoch", "3"], "Did you mean --training.epochs?"),
     ],

@@ -8,7 +8,8 @@ from PIL import Image
 
 from transrec.data.catalog import Catalog, Item
 from transrec.errors import ModelError
-from transrec.items.tower import ItemEncoder, ItemSettings, build_items
+from transrec.items.settings import ItemSettings
+from transrec.items.tower import ItemEncoder, build_items
 from transrec.testing import ModalityEncoderContract
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -15,10 +15,12 @@ from transrec.data.catalog import Catalog, Item
 from transrec.errors import BackboneError, DataError, ModelError, RunError, SettingsError
 from transrec.items.encoder import ModalityEncoder
 from transrec.items.features import FeatureEncoder
+from transrec.items.finding import encoder_class
 from transrec.items.identity import IdentityEncoder
 from transrec.items.image import ImageEncoder, ImageSettings
+from transrec.items.settings import ItemSettings
 from transrec.items.text import TextEncoder, TextSettings
-from transrec.items.tower import ItemEncoder, ItemSettings, build_items, encoder_class
+from transrec.items.tower import ItemEncoder, build_items
 
 KINDS = ("text", "image", "audio", "all", "text+audio")
 FUSIONS = ["mean", "gated", "concat"]

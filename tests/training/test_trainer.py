@@ -17,7 +17,7 @@ from transrec.data.batches import SequenceBatch
 from transrec.errors import RunError, TrainingError
 from transrec.model import TransRec
 from transrec.training.settings import TrainingSettings
-from transrec.training.trainer import Fit, Trainer, _require_replay, resolve_device
+from transrec.training.trainer import Fit, Trainer, _items_at_once, resolve_device
 
 MEASURED = ("windows_per_second", "waiting_for_input")
 
@@ -233,10 +233,10 @@ def test_a_second_training_may_have_another_precision() -> None:
 
 
 def test_a_device_that_would_draw_another_dropout_is_said() -> None:
-    _require_replay(settings(items_at_once=2), torch.device("cpu"))
-    _require_replay(settings(), torch.device("mps"))
+    assert _items_at_once(settings(items_at_once=2), torch.device("cpu")) == 2
+    assert _items_at_once(settings(), torch.device("mps")) is None
     with pytest.raises(TrainingError, match="on mps"):
-        _require_replay(settings(items_at_once=2), torch.device("mps"))
+        _items_at_once(settings(items_at_once=2), torch.device("mps"))
 
 
 @pytest.mark.parametrize("users", [{}, {"start": "fresh"}, {"gated": {"time_bias": False}}])
@@ -252,3 +252,8 @@ def test_batches_without_times_are_refused_where_users_read_them() -> None:
     case.batches = Case().batches
     with pytest.raises(TrainingError, match="reads when events were, and the batches do not say so"):
         fit(case, Validation([0.1]), epochs=1)
+
+
+def test_the_loop_itself_wants_a_number(case: Case) -> None:
+    with pytest.raises(TrainingError, match="found by the verbs"):
+        fit(case, Validation([]), items_at_once="auto")

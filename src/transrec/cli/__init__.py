@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from rich.console import Console, RenderableType
 
 from transrec._version import __version__
+from transrec.cli.allocator import keep_freed_memory
 from transrec.errors import TransRecError
 from transrec.settings import explained, read_yaml
 
@@ -70,6 +71,7 @@ for _verb, _help in VERBS.items():
 
 def main() -> None:
     """Run the command line; a mistake that a person can mend is told in a few lines, without a traceback."""
+    keep_freed_memory()
     try:
         app(sys.argv[1:])
     except TransRecError as error:

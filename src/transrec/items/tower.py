@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from transrec.data.batches import ItemBatch
@@ -21,47 +20,15 @@ from transrec.errors import ModelError, RunError, SettingsError
 from transrec.items.encoder import ModalityEncoder
 from transrec.items.features import FeatureEncoder
 from transrec.items.finding import encoder_class
-from transrec.items.fusion import FusionKind, build_fusion, drop_views
+from transrec.items.fusion import build_fusion, drop_views
 from transrec.items.identity import IdentityEncoder
-from transrec.items.image import ImageEncoder, ImageSettings
-from transrec.items.projection import Projection, ProjectionKind, StartKind
-from transrec.items.text import TextEncoder, TextSettings
-from transrec.settings import Settings
+from transrec.items.image import ImageEncoder
+from transrec.items.projection import Projection
+from transrec.items.settings import AUTO, ItemSettings
+from transrec.items.text import TextEncoder
 from transrec.views import ItemViews
 
 FORMAT = 1
-AUTO = ("auto",)
-
-
-class ItemSettings(Settings):
-    """The item tower."""
-
-    width: int = Field(default=256, ge=1)
-    """Width of item and user vectors."""
-    modalities: tuple[str, ...] = AUTO
-    """What of an item is read: text, image, identity, names of given vectors, names under custom; auto: what there is."""
-    text: TextSettings = TextSettings()
-    """The text encoder."""
-    image: ImageSettings = ImageSettings()
-    """The image encoder."""
-    standardise: bool = True
-    """Take each platform's mean off what encoders make, and off given vectors, and divide by a deviation that is taken once,
-    before a first training."""
-    custom: dict[str, str] = Field(default={})
-    """Encoders of your own: modality -> package.module:Class; takes the place of the built-in one of that modality."""
-    custom_options: dict[str, dict[str, str]] = Field(default={})
-    """What the from_options of an encoder of your own is given: modality -> option -> value."""
-    platforms: int = Field(default=1, ge=1)
-    """How many platforms' items the tower centres, each on their own mean; training counts them."""
-    start: StartKind = "similar"
-    """How fresh projections begin, if standardise is on: similar, so that untrained vectors are as near to each other as the
-    encoders' own; or random (as published)."""
-    projection: ProjectionKind = "linear"
-    """From an encoder's width to the tower's: a linear map (as published), or one followed by a layer norm."""
-    fusion: FusionKind = "mean"
-    """From several views to one vector: mean of those present, gated sum, or concatenation and projection."""
-    modality_dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
-    """How often an item with several views loses one of them in training, so that the others learn to stand alone."""
 
 
 class ItemEncoder(nn.Module):

@@ -16,8 +16,8 @@ from transrec.evaluation.protocol import Evaluation
 from transrec.evaluation.protocol import evaluate as measure
 from transrec.evaluation.ranks import ModelRanker, Ranker
 from transrec.items.image import ImageSettings
+from transrec.items.settings import AUTO, ItemSettings
 from transrec.items.text import TextSettings
-from transrec.items.tower import AUTO, ItemSettings
 from transrec.model import ModelSettings, TransRec
 from transrec.recipes.demo_report import IDENTITY, METHODS, POPULARITY, SCRATCH, TRANSFERRED, ZERO_SHOT
 from transrec.recipes.fitting import TrainSettings, TransferSettings

@@ -11,17 +11,16 @@ from typing import Literal
 from pydantic import field_validator
 from rich.console import Console
 
-from transrec.data.batches import SequenceBatches
 from transrec.data.dataset import Dataset
-from transrec.data.mixing import MixedBatches
 from transrec.data.splits import SplitSettings
 from transrec.errors import ModelError
 from transrec.model import ModelSettings, TransRec
 from transrec.objectives import ObjectiveSettings, build_objective
-from transrec.recipes.platform import Platform
+from transrec.recipes.platform import Platform, batches_of
 from transrec.recipes.showing import fate_table
+from transrec.recipes.sizing import found_sizes
 from transrec.recipes.stages import Stage, StageSettings, as_value_error, course_of, stage_folders, stage_to_resume
-from transrec.recipes.starting import begin, mean_validation
+from transrec.recipes.starting import Choosing, begin, mean_validation
 from transrec.recipes.weighing import weigh_popularity
 from transrec.rules import (
     Fate,
@@ -156,7 +155,7 @@ def fit(
         Platform.ready(dataset, settings.split, model, place=place, console=console)
         for place, dataset in enumerate(datasets)
     ]
-    sources, became = run.known_sources(), list[Fate]()
+    sources, became, record = run.known_sources(), list[Fate](), run.record
     for place, (stage, folder) in enumerate(zip(course, folders, strict=True)):
         sources |= apply_tuning(
             model, Tuning.parse(stage.tune), fresh=untaught(sources, became), seed=settings.training.seed
@@ -177,23 +176,25 @@ def fit(
         platforms = [platform.encoded(model, states, device=device, console=console) for platform in prepared]
         starts = place == 0 and not run.resume
         if starts:
-            beginning = begin(model, platforms, sources, stage.training, free=run.projections_open)
-            sources = dict(beginning.sources)
+            choosing = Choosing(run.projections_open, console)
+            sources = begin(model, platforms, sources, stage.training, choosing)
             became = now = fates(model, sources)
-            if beginning.told:
-                console.print(beginning.told, highlight=False)
+        found = found_sizes(model, platforms, stage, console=console)
+        stage = replace(stage, training=stage.training.updated(found))
+        record = record.with_training(place, found)
         ranks.wait_for_everyone()
         if run.folder and ranks.is_main_process:
             if starts:  # else what is there already is worth more than fresh weights
                 merged_copy(model).save(run.folder)
-                run.record.write(run.folder)
+            if starts or found:
+                record.write(run.folder)
             write_parameters(run.folder, became)
         trainer = Trainer(stage.training, folder, console=console, anchored=anchored(now))
         result = fit_stage(model, platforms, stage, trainer, resume=resume)
         merge(model)
     if run.folder and ranks.is_main_process:
         model.save(run.folder)
-        write_card(run.folder, run.record, became, {settings.training.metric: f"{result.best:.4f}", **asdict(result)})
+        write_card(run.folder, record, became, {settings.training.metric: f"{result.best:.4f}", **asdict(result)})
     return result
 
 
@@ -210,19 +211,12 @@ def fit_stage(
         resume: whether to go on from the last checkpoint in the trainer's folder.
     """
     objective = build_objective(stage.objective, model)
-    ranks = processes(resolve_device(stage.training.device))
-    size, seed = stage.training.batch_size, stage.training.seed
-    each = []
-    for p in platforms:
-        counts = p.counts if objective.asks_counts else None
-        batches = SequenceBatches(p.split, p.store, objective.plan, batch_size=size, seed=seed, counts=counts)
-        each.append(batches.of_rank(ranks.process_index, ranks.num_processes))
+    batches = batches_of(platforms, objective, stage.training)
 
     def validate(learned: TransRec) -> Mapping[str, float]:
         return mean_validation(learned, platforms, users=stage.training.validation_users)
 
-    mixed = each[0] if len(each) == 1 else MixedBatches(each, seed=seed, mixture=stage.training.mixture)
-    result = trainer.fit(model, objective, mixed, validate, resume=resume)
+    result = trainer.fit(model, objective, batches, validate, resume=resume)
     if model.prior is None or not objective.asks_counts:
         return result
     loop = stage.training

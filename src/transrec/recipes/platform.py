@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 from rich.console import Console
 
+from transrec.data.batches import SequenceBatches
 from transrec.data.counts import Counts
 from transrec.data.dataset import Dataset
+from transrec.data.mixing import MixedBatches
 from transrec.data.splits import Split, SplitSettings, split_of
 from transrec.data.store import ContentStore
 from transrec.model import TransRec
+from transrec.objectives.objective import Objective
 from transrec.recipes.showing import progress_bar
 from transrec.retrieval.prefix import Keeping, with_states
 from transrec.retrieval.vectors import with_vectors
-from transrec.training.settings import FrozenStates
+from transrec.training.settings import FrozenStates, TrainingSettings
+from transrec.training.trainer import processes, resolve_device
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,3 +77,24 @@ class Platform:
                 say = partial(console.print, markup=False) if console else None
                 store = with_states(model, store, Keeping(folder, frozen_states, device, progress, say))
         return replace(self, store=store)
+
+
+def batches_of(
+    platforms: Sequence[Platform], objective: Objective, training: TrainingSettings
+) -> SequenceBatches | MixedBatches:
+    """The batches of a training on these platforms, of each batch the slice that this process has.
+
+    Args:
+        platforms: encoded.
+        objective: which windows it learns from, and whether it asks for counts.
+        training: batch size, seed and mixture.
+    """
+    size, seed = training.batch_size, training.seed
+    assert isinstance(size, int), "a size that is to be found is found before"
+    ranks = processes(resolve_device(training.device))
+    each = []
+    for p in platforms:
+        counts = p.counts if objective.asks_counts else None
+        batches = SequenceBatches(p.split, p.store, objective.plan, batch_size=size, seed=seed, counts=counts)
+        each.append(batches.of_rank(ranks.process_index, ranks.num_processes))
+    return each[0] if len(each) == 1 else MixedBatches(each, seed=seed, mixture=training.mixture)

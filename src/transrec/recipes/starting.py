@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from rich.console import Console
+
 from transrec.data.batches import ItemBatch
 from transrec.evaluation.ranks import ModelRanker, validation_metrics
 from transrec.model import TransRec
@@ -18,21 +20,25 @@ CALIBRATION_ITEMS = 2048
 
 
 @dataclass(frozen=True, slots=True)
-class Beginning:
-    """How the projections of a model started.
+class Choosing:
+    """Whether a start is chosen.
 
     Attributes:
-        sources: by parameter, where its value comes from now.
-        told: a line for people; empty where nothing was chosen.
+        free: whether copied projections may be aligned, if that ranks the validation users better before any training.
+        console: where it is told what was chosen.
     """
 
-    sources: Mapping[str, str]
-    told: str = ""
+    free: bool
+    console: Console
 
 
 def begin(
-    model: TransRec, platforms: Sequence[Platform], sources: Mapping[str, str], training: TrainingSettings, *, free: bool
-) -> Beginning:
+    model: TransRec,
+    platforms: Sequence[Platform],
+    sources: Mapping[str, str],
+    training: TrainingSettings,
+    choosing: Choosing,
+) -> dict[str, str]:
     """Let projections start on these platforms: fresh, as they were copied, or aligned with what was copied.
 
     Args:
@@ -40,10 +46,13 @@ def begin(
         platforms: what is learned from.
         sources: by parameter, where its value comes from.
         training: says by which metric of which users a choice is made, and the seed.
-        free: whether copied projections may be aligned, if that ranks the validation users better before any training.
+        choosing: whether one is.
+
+    Returns:
+        by parameter, where its value comes from now.
     """
     if not model.settings.items.standardise:
-        return Beginning(sources)
+        return dict(sources)
     seed = training.seed
     fresh, aligned = (projections_from(sources, kind) for kind in ("fresh", "aligned"))
     copied = [name for name in model.items.projected if name not in (*fresh, *aligned)]
@@ -53,30 +62,27 @@ def begin(
         model.items.align(_samples(model, platforms, seed), aligned)
     if copied:
         model.items.centre(_samples(model, platforms, seed), copied)
-    if not free or not copied or model.settings.items.start != "similar":
-        return Beginning(sources)
-    return _better(model, platforms, sources, training, copied)
+    if not choosing.free or not copied or model.settings.items.start != "similar":
+        return dict(sources)
+    better, told = _better(model, platforms, training, copied)
+    choosing.console.print(told, highlight=False)
+    turned = tuple(f"{PROJECTIONS}{name}." for name in copied) if better == "aligned" else ()
+    return {**sources, **{name: better for name in sources if name.startswith(turned) and not name.endswith(".means")}}
 
 
 def _better(
-    model: TransRec,
-    platforms: Sequence[Platform],
-    sources: Mapping[str, str],
-    training: TrainingSettings,
-    modalities: Sequence[str],
-) -> Beginning:
-    """Copied projections as they are, or aligned: what ranks the validation users better now, and as they are when equal."""
+    model: TransRec, platforms: Sequence[Platform], training: TrainingSettings, modalities: Sequence[str]
+) -> tuple[str, str]:
+    """Copied projections left or aligned, whichever ranks the validation users better now; left when equal; and a line."""
     state = {name: tensor.clone() for name, tensor in model.items.projections.state_dict().items()}
     as_copied = mean_validation(model, platforms, users=training.validation_users)[training.metric]
     model.items.align(_samples(model, platforms, training.seed), modalities)
     as_aligned = mean_validation(model, platforms, users=training.validation_users)[training.metric]
     values = f"{training.metric} before training {as_copied:.4f} as copied, {as_aligned:.4f} aligned"
-    if as_aligned <= as_copied:
-        model.items.projections.load_state_dict(state)
-        return Beginning(sources, f"projections as copied: {values}")
-    turned = tuple(f"{PROJECTIONS}{name}." for name in modalities)
-    changed = {name: "aligned" for name in sources if name.startswith(turned) and not name.endswith(".means")}
-    return Beginning({**sources, **changed}, f"projections aligned with the target's items: {values}")
+    if as_aligned > as_copied:
+        return "aligned", f"projections aligned with these items: {values}"
+    model.items.projections.load_state_dict(state)
+    return "copy", f"projections as copied: {values}"
 
 
 def _samples(model: TransRec, platforms: Sequence[Platform], seed: int) -> Iterator[ItemBatch]:

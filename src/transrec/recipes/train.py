@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from rich.console import Console
 
@@ -11,10 +12,13 @@ from transrec.data.dataset import Dataset
 from transrec.data.splits import split_of
 from transrec.errors import RunError
 from transrec.model import TransRec
-from transrec.recipes.fitting import NewRun, TrainSettings, fit, record_of
+from transrec.recipes.fitting import FitSettings, NewRun, TrainSettings, fit, record_of
 from transrec.rules import initial_sources
 from transrec.runs import RunRecord, require_empty
+from transrec.training.settings import AUTO
 from transrec.training.trainer import Fit
+
+Fitting = TypeVar("Fitting", bound=FitSettings)
 
 
 def train(
@@ -46,6 +50,8 @@ def train(
         require_empty(folder)
     for dataset in datasets:
         split_of(dataset.interactions, settings.split).require_trainable()
+    if resume:
+        settings = as_started(folder, settings)
     record = record_of(datasets, settings)
     if resume:
         require_same(folder, record)
@@ -53,6 +59,24 @@ def train(
     run = NewRun(initial_sources(model), record, folder, resume)
     result = fit(model, datasets, settings, run, console=console)
     return model, result
+
+
+def as_started(folder: Path | None, settings: Fitting) -> Fitting:
+    """The settings with the sizes that the run in the folder has found where they say ``auto``.
+
+    Raises:
+        RunError: the folder is not a run.
+    """
+    if folder is None:
+        return settings
+    record = RunRecord.read(folder)
+    found = {name: record.training.get(name, AUTO) for name in settings.training.to_find}
+    stages = []
+    for own, stage, then in zip(settings.stages, settings.course, record.stages, strict=False):
+        sizes = {name: then["training"][name] for name in stage.training.to_find if name in then["training"]}
+        stages.append(own.model_copy(update={"training": {**own.training, **sizes}}))
+    stages += settings.stages[len(stages) :]
+    return settings.model_copy(update={"training": settings.training.updated(found), "stages": tuple(stages)})
 
 
 def require_same(folder: Path | None, record: RunRecord) -> None:

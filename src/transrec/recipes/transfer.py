@@ -12,7 +12,7 @@ from transrec.data.dataset import Dataset
 from transrec.data.splits import split_of
 from transrec.model import TransRec
 from transrec.recipes.fitting import NewRun, TransferSettings, fit, record_of
-from transrec.recipes.train import require_same
+from transrec.recipes.train import as_started, require_same
 from transrec.rules import PROJECTIONS, SourceRule, copy_parameters, usual_rules
 from transrec.runs import learned_from, require_empty
 from transrec.training.trainer import Fit
@@ -47,6 +47,8 @@ def transfer(
     dataset = data if isinstance(data, Dataset) else Dataset.open(data)
     folder = Path(out) if out is not None else None
     split_of(dataset.interactions, settings.split).require_trainable()
+    if resume:
+        settings = as_started(folder, settings)
     record = record_of([dataset], settings, source=str(Path(run).resolve()), ancestors=learned_from(run))
     if resume:
         require_same(folder, record)

@@ -3,14 +3,36 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from transrec.data.mixing import Mixture
 from transrec.settings import Settings
 
 FrozenStates = Literal["float32", "bfloat16", "float16", "none"]
+Precision = Literal["auto", "float32", "bfloat16"]
+
+AUTO: Final = "auto"
+SIZES = ("batch_size", "items_at_once")
+"""Settings whose number can be found by trying what fits into the memory."""
+
+
+def _size(value: object) -> object:
+    """A number, also as a text, or auto.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if value is None or value == AUTO:
+        return value
+    if isinstance(value, bool) or not str(value).isdecimal() or int(str(value)) < 1:
+        raise ValueError("it is a whole number from 1 on, or auto")
+    return int(str(value))
+
+
+Size = Annotated[int | Literal["auto"], BeforeValidator(_size)]
+OptionalSize = Annotated[int | Literal["auto"] | None, BeforeValidator(_size)]
 
 
 class TrainingSettings(Settings):
@@ -20,17 +42,20 @@ class TrainingSettings(Settings):
     """Passes over the training windows, at most; early stopping may end it before."""
     max_steps: int | None = Field(default=None, ge=1)
     """Steps at most, whatever the epochs; None for no other bound."""
-    batch_size: int = Field(default=64, ge=1)
-    """Windows (users) in a step, over all devices. In-batch softmax takes its negatives from the batch: larger is better."""
+    batch_size: Size = Field(default=64)
+    """Windows (users) in a step, over all devices. In-batch softmax takes its negatives from the batch: larger is better.
+    auto: a power of two that fits into the memory, at most 1024 and so that an epoch has at least 50 steps; the run's
+    settings then have the number. Learning rates are not changed with it."""
     mixture: Mixture = "balanced"
     """Of several platforms, how many of an epoch's steps each has: balanced, all equally many; proportional, as many as it
     has batches, so that a large platform sets the tone."""
     accumulate: int = Field(default=1, ge=1)
     """Batches whose gradients are added before the weights move. In-batch negatives do not cross batches."""
-    items_at_once: int | None = Field(default=None, ge=1)
+    items_at_once: OptionalSize = Field(default=None)
     """Items that an encoder reads at a time; what it needs for the backward pass is then computed once more, and memory does
     not grow with the batch, at the price of one forward pass. The loss is still over all items of the batch, and the same.
-    null: all of them at once."""
+    null: all of them at once. auto: all of them if they fit into the memory, else a power of two that fits; the run's
+    settings then have the number."""
     learning_rate: float = Field(default=1e-3, gt=0)
     """Peak learning rate of everything that starts fresh: projections, fusion, user encoder, scorer, and what a tuning rule
     adds."""
@@ -59,9 +84,9 @@ class TrainingSettings(Settings):
     clip: float | None = Field(default=1.0, gt=0)
     """Largest norm of the gradient; longer ones are scaled down, so that one odd batch cannot undo a pre-trained encoder;
     null (as published) leaves them as they are."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Arithmetic of the forward pass: auto is bfloat16 on GPUs that are built for it, float32 elsewhere (on CPUs bfloat16
-    was measured to be slower)."""
+    precision: Precision = "auto"
+    """Arithmetic of the forward pass: auto is bfloat16 on GPUs that are built for it, float32 elsewhere. On a CPU with units
+    for bfloat16 the estimate says whether steps would be faster in it."""
     frozen_states: FrozenStates = "float32"
     """What frozen lower blocks make of an item is kept in the dataset's store, so that they run once in its life and not at
     every step: in this type. float32 changes no number; bfloat16 and float16 take half the disk and are approximate; none
@@ -87,12 +112,26 @@ class TrainingSettings(Settings):
     keep: Literal["best", "last"] = "best"
     """Which weights a training ends with: those that validated best, or the last, for a stage that learns something else
     than validation measures. With last, patience stops nothing."""
+    estimate: bool = True
+    """Whether a training of at least 200 steps begins by telling how long it is going to take and how much memory a step
+    needs, by trying a few. It changes nothing of what is learned."""
     log_every: int = Field(default=10, ge=1)
     """Steps between rows in metrics.jsonl and points in TensorBoard."""
     tensorboard: bool = True
     """Whether to write TensorBoard files beside metrics.jsonl."""
     seed: int = Field(default=0, ge=0)
     """Of fresh weights, order, negatives and dropout."""
+
+    @model_validator(mode="after")
+    def _finds_one_size(self) -> TrainingSettings:
+        if len(self.to_find) > 1:
+            raise ValueError(f"{' and '.join(SIZES)} cannot both be auto: with either one, what fits is the other's affair")
+        return self
+
+    @property
+    def to_find(self) -> tuple[str, ...]:
+        """The sizes that are to be found."""
+        return tuple(name for name in SIZES if getattr(self, name) == AUTO)
 
     def longer(self, length: float) -> TrainingSettings:
         """The same training with so many times the epochs; what is counted in epochs grows alike."""

@@ -23,9 +23,12 @@ from transrec.model import TransRec
 from transrec.objectives.objective import Loss, Objective
 from transrec.training.anchor import Anchor
 from transrec.training.checkpoint import Keeper
+from transrec.training.estimate import LONG, Course, estimated
 from transrec.training.log import TrainingLog
 from transrec.training.optimiser import optimiser_groups, rate_factor, set_rates
-from transrec.training.settings import TrainingSettings
+from transrec.training.precision import rounds_to_bfloat16
+from transrec.training.rehearsal import Rehearsal
+from transrec.training.settings import AUTO, TrainingSettings
 from transrec.training.unfreezing import Unfreezing
 
 Validate = Callable[[TransRec], Mapping[str, float]]
@@ -125,8 +128,9 @@ class Trainer:
         else:
             anchor.keep(folder)
         progress = keeper.load(model, optimiser) if resume else keeper.begin(model, optimiser)
-        _require_replay(settings, accelerator.device)
-        model.items.at_once = settings.items_at_once
+        model.items.at_once = _items_at_once(settings, accelerator.device)
+        if accelerator.is_main_process:
+            self._tell_estimate(model, objective, batches, Course(progress.step, total, per_epoch, settings.accumulate))
         unfreezing = Unfreezing(model, settings.unfreeze_every, per_epoch=per_epoch, total=total)
 
         with TrainingLog(
@@ -161,6 +165,18 @@ class Trainer:
         model.eval()
         assert progress.best is not None
         return Fit(progress.step, progress.best_step, progress.best, progress.step < total)
+
+    def rehearsal(self, model: TransRec, objective: Objective) -> Rehearsal:
+        """Steps of such a training, to try what they take, on the device that the model is on."""
+        rounded = rounds_to_bfloat16(self.settings.precision, model.device)
+        return Rehearsal(Task(model, objective), model.device, bfloat16=rounded)
+
+    def _tell_estimate(self, model: TransRec, objective: Objective, batches: Batches, course: Course) -> None:
+        """Tell what a long training is going to take, if anybody reads it."""
+        console = self.console or Console(stderr=True)
+        if self.settings.estimate and course.total - course.start >= LONG and not console.quiet:
+            found = estimated(self.rehearsal(model, objective), batches, course, ask=self.settings.precision == "auto")
+            console.print(str(found), highlight=False, markup=False, soft_wrap=True)
 
     def _step(
         self,
@@ -217,8 +233,18 @@ def _require_times(model: TransRec, batch: SequenceBatch) -> None:
         )
 
 
-def _require_replay(settings: TrainingSettings, device: torch.device) -> None:
-    """Raise a TrainingError where items are to be read in chunks and torch does not put their random state back."""
+def _items_at_once(settings: TrainingSettings, device: torch.device) -> int | None:
+    """How many items an encoder reads at a time.
+
+    Raises:
+        TrainingError: the number is still to be found, or torch does not put the random state of chunks back on the device.
+    """
+    if settings.items_at_once == AUTO:
+        raise TrainingError(
+            "what fits is found by the verbs train and transfer, before they call the loop",
+            where="training.items_at_once",
+            remedy="give the loop a number",
+        )
     if settings.items_at_once and device.type not in ("cpu", "cuda"):
         raise TrainingError(
             f"encoders cannot read some items at a time on {device.type}: torch does not draw the same dropout there when a "
@@ -226,6 +252,7 @@ def _require_replay(settings: TrainingSettings, device: torch.device) -> None:
             where="training.items_at_once",
             remedy="leave it out, or make training.batch_size smaller",
         )
+    return settings.items_at_once
 
 
 def processes(device: torch.device) -> PartialState:
@@ -242,10 +269,8 @@ def processes(device: torch.device) -> PartialState:
 def _accelerator(settings: TrainingSettings) -> Accelerator:
     device = resolve_device(settings.device)
     processes(device)
-    good_at_bfloat16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    half = settings.precision == "bfloat16" or (settings.precision == "auto" and good_at_bfloat16)
     return Accelerator(
-        mixed_precision="bf16" if half else "no",
+        mixed_precision="bf16" if rounds_to_bfloat16(settings.precision, device) else "no",
         cpu=device.type == "cpu",
         # the part of a batch that a rank has may lack a modality, and then its encoder is not used
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],

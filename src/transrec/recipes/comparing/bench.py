@@ -17,8 +17,8 @@ from transrec.errors import RunError
 from transrec.items.features import FeatureEncoder
 from transrec.items.identity import IdentityEncoder
 from transrec.items.image import ImageEncoder
+from transrec.items.settings import ItemSettings
 from transrec.items.text import TextEncoder
-from transrec.items.tower import ItemSettings
 from transrec.model import WEIGHTS, TransRec
 from transrec.objectives import ObjectiveSettings
 from transrec.recipes.comparing.settings import CompareSettings

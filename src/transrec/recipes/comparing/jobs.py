@@ -12,7 +12,7 @@ from typing import Any
 
 from transrec._version import __version__
 from transrec.data.splits import SplitSettings, sample_size
-from transrec.items.tower import ItemSettings
+from transrec.items.settings import ItemSettings
 from transrec.model import ModelSettings
 from transrec.recipes.comparing.bench import Bench
 from transrec.recipes.comparing.settings import CompareSettings

@@ -17,7 +17,7 @@ from transrec.data.dataset import Dataset
 from transrec.data.folders import grown_once
 from transrec.data.splits import sample_size, split_of
 from transrec.errors import EvaluationError, RunError, SettingsError
-from transrec.items.tower import AUTO
+from transrec.items.settings import AUTO
 from transrec.recipes.compare import compare
 from transrec.recipes.comparing.bench import backbones_digest
 from transrec.recipes.fitting import TrainSettings
