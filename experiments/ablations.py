@@ -28,6 +28,15 @@ from transrec.settings import read_yaml
 HERE = Path(__file__).parent
 DEFAULT, IDS = "the recipe", "with ids besides"
 
+FIRST = {"objective": {"softmax": {"shared_negatives": 2048}}, "tune": "frozen", "training": {"keep": "best"}}
+SECOND: dict[str, object] = {
+    "stages": [FIRST],
+    "objective.softmax.shared_negatives": 256,
+    "training.epochs": 2,
+    "training.learning_rate": 0.0003,
+}
+"""Two trainings: one as in the recipe, then a shorter one with fewer candidates, in which encoders can learn, too."""
+
 CHOICES: dict[str, dict[str, object]] = {
     DEFAULT: {},
     "without counts": {"model.prior": "none"},
@@ -40,6 +49,9 @@ CHOICES: dict[str, dict[str, object]] = {
         "model.users.start": "fresh",
     },
     "bidirectional": {"model.users.attention": "bidirectional"},
+    "bidirectional, learning rate 0.002": {"model.users.attention": "bidirectional", "training.learning_rate": 0.002},
+    "gated users": {"model.users.kind": "gated"},
+    "gated users, without times": {"model.users.kind": "gated", "model.users.gated.time_bias": False},
     "inner product": {"model.scorer": "dot"},
     "width 128": {"model.items.width": 128},
     "width 384": {"model.items.width": 384},
@@ -49,6 +61,10 @@ CHOICES: dict[str, dict[str, object]] = {
     "512 negatives": {"objective.softmax.shared_negatives": 512},
     "learning rate 0.002": {"training.learning_rate": 0.002},
     "eight epochs": {"training.epochs": 8},
+    "in-batch candidates alone": {"objective.softmax.shared_negatives": 0},
+    "top block learns": {"tune": "top:1", "objective.softmax.shared_negatives": 0},
+    "frozen and then frozen": SECOND,
+    "frozen and then top block": {**SECOND, "tune": "top:1"},
     "nothing given for rare items": {"training.rare_allowance": 0.0},
 }
 """One row each: what is changed, by dotted name."""
