@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import polars as pl
 import torch
@@ -40,23 +42,26 @@ def platform(*, users: int = 40, items: int = 50, seed: int = 0) -> Dataset:
 
 
 class Case:
-    """A model, its objective and its batches, made anew from one seed."""
+    """A model, its objective (of this kind, with these settings) and its batches, made anew from one seed."""
 
-    def __init__(self, seed: int = 0, objective: str = "softmax", **users: object) -> None:
+    def __init__(
+        self, seed: int = 0, objective: str = "softmax", *, users: Mapping[str, object] | None = None, **chosen: object
+    ) -> None:
         self.dataset = platform()
-        prior = "counts" if objective == "softmax" else "none"
-        settings = SETTINGS.updated({"prior": prior, "users": users})
-        self.model = TransRec.build(settings, [self.dataset.catalog], seed=seed)
+        prior = "counts" if objective in ("softmax", "gbce") else "none"
+        form = SETTINGS.updated({"prior": prior, "users": dict(users or {})})
+        self.model = TransRec.build(form, [self.dataset.catalog], seed=seed)
         self.store = ContentStore.prepare(self.dataset.catalog, self.model.items.preparers())
-        self.objective: Objective = build_objective(ObjectiveSettings.from_mapping({"kind": objective}), self.model)
+        settings = ObjectiveSettings.from_mapping({"kind": objective, objective: chosen})
+        self.objective: Objective = build_objective(settings, self.model)
         split = leave_one_out(self.dataset.interactions)
-        counts = Counts.of(split, len(self.dataset.catalog)) if self.objective.asks_counts else None
-        self.batches = SequenceBatches(split, self.store, self.objective.plan, batch_size=16, seed=1, counts=counts)
+        self.counts = Counts.of(split, len(self.dataset.catalog)) if self.objective.asks_counts else None
+        self.batches = SequenceBatches(split, self.store, self.objective.plan, batch_size=16, seed=1, counts=self.counts)
 
 
 def timed_case(objective: str = "softmax", **users: object) -> Case:
     """A case whose users depend on times, as far away from its start as training might have led."""
-    case = Case(0, objective, kind="gated", start="fresh", **users)
+    case = Case(0, objective, users={"kind": "gated", "start": "fresh", **users})
     with torch.no_grad():
         for place, (name, parameter) in enumerate(case.model.users.named_parameters()):
             drawn = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(place))

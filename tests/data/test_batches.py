@@ -54,6 +54,11 @@ def rows_at(batch: SequenceBatch, places: torch.Tensor) -> list[int]:
     return batch.rows_U[places].reshape(-1).tolist()
 
 
+def candidates(batch: SequenceBatch) -> list[int]:
+    """Catalog rows of the batch's items, and then of those that it remembers."""
+    return batch.rows_U.tolist() + ([] if batch.former_R is None else batch.former_R.tolist())
+
+
 def whole_epoch(made: SequenceBatches) -> list[SequenceBatch]:
     return [made.batch(step) for step in range(made.steps_per_epoch)]
 
@@ -119,16 +124,17 @@ def test_negatives_avoid_training_but_know_nothing_of_what_is_held_out() -> None
         assert drawn == set(split.interactions.rows[-2:])
 
 
-def test_own_pairs_are_exactly_the_users_training_items() -> None:
+@pytest.mark.parametrize("memory", [0, 3])
+def test_own_pairs_are_exactly_the_users_training_items(memory: int) -> None:
     split = split_of([9, 12, 6, 20, 4])
-    for batch in whole_epoch(batches(split, WindowPlan("next", length=4))):
-        rows = batch.rows_U.numpy()
+    for batch in whole_epoch(batches(split, WindowPlan("next", length=4, memory=memory), batch_size=2)):
+        rows = candidates(batch)
         own = {(int(b), int(rows[u])) for b, u in batch.own_M2}
         for b in range(len(batch.mask_BL)):
             first = rows[batch.history_BL[b, 0]]
-            candidates = [set(split.interactions.history(u)[:-2]) for u in range(5)]
+            lines = [set(split.interactions.history(u)[:-2]) for u in range(5)]
             mine = {row for place, row in own if place == b}
-            assert any(mine == line & set(rows) and first in line for line in candidates)
+            assert any(mine == line & set(rows) and first in line for line in lines)
 
 
 def test_held_out_events_never_show() -> None:
@@ -176,21 +182,27 @@ def test_every_rank_has_a_window_of_every_batch() -> None:
     assert all(len(one.batch(1).mask_BL) >= 1 for one in made)
 
 
-def test_inclusion_is_the_probability_that_simulation_finds() -> None:
-    """An item with the share p of the events is missed by m independent draws and by the shared ones."""
+@pytest.mark.parametrize("memory", [0, 2])
+def test_inclusion_is_the_probability_that_simulation_finds(memory: int) -> None:
+    """An item with the share p of the events is missed by m independent draws and by the shared ones, in all batches."""
     split = split_of([12] * 30, seed=1)
-    made = batches(split, WindowPlan("next", length=3, shared_negatives=5), batch_size=6)
-    batch = made.batch(0)
-    drawn = int(batch.mask_BL.sum()) + len(batch.mask_BL)
+    plan = WindowPlan("next", length=3, shared_negatives=5, memory=memory)
+    made = batches(split, plan, batch_size=6)
+    counted = [made.batch(4 - back) for back in range(memory + 1)]
+    batch = counted[0]
+    drawn = sum(int(one.mask_BL.sum()) + len(one.mask_BL) for one in counted)
     p = split.train_counts(NUM_ITEMS) / split.train_counts(NUM_ITEMS).sum()
     generator = np.random.default_rng(0)
     rounds = 4000
     events = generator.choice(NUM_ITEMS, size=(rounds, drawn), p=p)
-    shared = np.stack([generator.choice(NUM_ITEMS, 5, replace=False) for _ in range(rounds)])
-    everything = np.concatenate([events, shared], axis=1)
-    for place, row in enumerate(batch.rows_U.tolist()[:10]):
+    shared = [np.stack([generator.choice(NUM_ITEMS, 5, replace=False) for _ in range(rounds)]) for _ in range(memory + 1)]
+    everything = np.concatenate([events, *shared], axis=1)
+    for place, row in enumerate(candidates(batch)):
         found = (everything == row).any(axis=1).mean()
-        assert abs(found - float(batch.inclusion_U[place])) < 5 * np.sqrt(0.25 / rounds)
+        assert abs(found - float(batch.inclusion_C[place])) < 5 * np.sqrt(0.25 / rounds)
+    # those of a batch by itself do not know of a memory
+    alone = batches(split, replace(plan, memory=0), batch_size=6).batch(4)
+    assert batch.inclusion_U.equal(alone.inclusion_C) and alone.inclusion_U.equal(alone.inclusion_C)
 
 
 def test_nothing_to_predict_is_said() -> None:
@@ -213,6 +225,28 @@ def test_what_is_hidden_is_drawn_into_the_batch() -> None:
         assert moved.hidden_BL is not None and moved.hidden_BL.equal(first.hidden_BL)
     epochs = [whole_epoch(one)[0].hidden_BL, one.batch(one.steps_per_epoch).hidden_BL]
     assert epochs[0] is not None and epochs[1] is not None and not epochs[0].equal(epochs[1]), "new in every epoch"
+
+
+def test_what_is_remembered_comes_after_the_items_of_the_batch() -> None:
+    split = split_of([9] * 20)
+    counts = Counts.of(split, NUM_ITEMS)
+    plain, made = (batches(split, WindowPlan("next", length=4, memory=of), counts=counts, batch_size=2) for of in (0, 2))
+    for step in range(4):
+        alone, batch = plain.batch(step), made.batch(step).to(torch.device("cpu"))
+        assert alone.former_R is None and batch.former_R is not None and bool(len(batch.former_R)) == bool(step)
+        rows = candidates(batch)
+        assert len(set(rows)) == len(rows)
+        assert batch.items.size == len(batch.rows_U) and batch.rows_U.equal(alone.rows_U), "nothing more is encoded"
+        assert batch.targets_BT.equal(alone.targets_BT) and batch.history_BL.equal(alone.history_BL)
+        for found, expected in ((batch.popularity_C, alone.popularity_C), (batch.counts_C, alone.counts_C)):
+            assert found[: batch.items.size].equal(expected) and len(found) == len(rows)
+        assert not batch.counts_C[batch.items.size :].any()
+        assert batch.evidence is not None and alone.evidence is not None and alone.evidence.targets_Q is not None
+        assert alone.evidence.targets_Q.equal(batch.targets_BT[batch.target_mask_BT])
+        assert batch.evidence.popularity_C.equal(torch.from_numpy(counts.popularity_V[rows]).float())
+        for kind, shares_QC in batch.evidence.shares.items():
+            assert shares_QC.shape[1] == len(rows)
+            assert torch.allclose(shares_QC[:, : batch.items.size], alone.evidence.shares[kind])
 
 
 def test_nothing_is_hidden_unless_asked_for() -> None:

@@ -57,8 +57,9 @@ def case(seed: int) -> tuple[Tensor, SequenceBatch]:
         negatives_BK=torch.zeros(USERS, 0, dtype=torch.int64),
         own_M2=torch.tensor([[0, 1], [0, 2], [1, 2], [2, 7], [2, 8]]),
         inclusion_U=inclusion_U,
-        popularity_U=inclusion_U,
-        counts_U=torch.zeros(ITEMS),
+        inclusion_C=inclusion_U,
+        popularity_C=inclusion_U,
+        counts_C=torch.zeros(ITEMS),
         hidden_BL=hidden_BL,
     )
     return torch.randn(ITEMS, WIDTH, generator=generator, dtype=torch.float64), batch
@@ -92,7 +93,7 @@ def test_it_is_its_equation(correction: str, seed: int) -> None:
             terms = {}
             for j in range(ITEMS):
                 if j == target or (b, j) not in own:
-                    weight = float(batch.inclusion_U[j]) if correction == "inclusion" else 1.0
+                    weight = float(batch.inclusion_C[j]) if correction == "inclusion" else 1.0
                     terms[j] = math.exp(float(states[t] @ items_UD[j])) / weight
             losses.append(-math.log(terms[target] / sum(terms.values())))
     expected = sum(losses) / len(losses)

@@ -11,13 +11,15 @@ from unittest import mock
 
 import pytest
 import torch
-from cases import Case
+from cases import SETTINGS, Case
 
-from transrec.data.batches import SequenceBatch
+from transrec.data.batches import SequenceBatch, SequenceBatches
+from transrec.data.mixing import MixedBatches
+from transrec.data.splits import leave_one_out
 from transrec.errors import RunError, TrainingError
 from transrec.model import TransRec
 from transrec.training.settings import TrainingSettings
-from transrec.training.trainer import Fit, Trainer, _items_at_once, resolve_device
+from transrec.training.trainer import Fit, Trainer, resolve_device
 
 MEASURED = ("windows_per_second", "waiting_for_input")
 
@@ -94,16 +96,21 @@ def test_gradients_are_scaled_down_only_if_asked(clip: float | None, monkeypatch
     assert lengths and all((length <= 1.01e-6) == (clip is not None) for length in lengths)
 
 
-@pytest.mark.parametrize("objective", ["softmax", "multistep"])
-def test_resuming_an_interrupted_training_is_the_same_training_bit_for_bit(tmp_path: Path, objective: str) -> None:
+@pytest.mark.parametrize(
+    ("objective", "chosen"),
+    [("softmax", {}), ("softmax", {"memory": 2}), ("softmax", {"positions_at_once": 9}), ("gbce", {}), ("multistep", {})],
+)
+def test_resuming_an_interrupted_training_is_the_same_training_bit_for_bit(
+    tmp_path: Path, objective: str, chosen: Mapping[str, object]
+) -> None:
     values = [0.1, 0.2, 0.3, 0.25, 0.4]
-    whole = Case(objective=objective)
+    whole = Case(objective=objective, **chosen)
     expected = fit(whole, Validation(values), tmp_path / "whole")
 
-    broken = Case(objective=objective)
+    broken = Case(objective=objective, **chosen)
     with pytest.raises(KeyboardInterrupt):
         fit(broken, Validation(values, interrupt_at=3), tmp_path / "broken")
-    resumed = Case(seed=9, objective=objective)  # other fresh weights: the checkpoint must replace them all
+    resumed = Case(seed=9, objective=objective, **chosen)  # other fresh weights: the checkpoint must replace them all
     result = fit(resumed, Validation(values[3:]), tmp_path / "broken", resume=True)
 
     assert result == expected
@@ -114,6 +121,32 @@ def test_resuming_an_interrupted_training_is_the_same_training_bit_for_bit(tmp_p
         return [{k: v for k, v in row.items() if k not in MEASURED} for row in rows(folder, "train")]
 
     assert without_speed(tmp_path / "whole") == without_speed(tmp_path / "broken")
+
+
+def test_what_an_objective_remembers_is_part_of_a_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        fit(Case(memory=2), Validation([0.1], interrupt_at=1), tmp_path)
+    with pytest.raises(RunError, match="what another objective remembered"):
+        fit(Case(), Validation([]), tmp_path, resume=True)
+    (tmp_path / "checkpoints" / "last" / "objective.safetensors").unlink()
+    with pytest.raises(TrainingError, match="former batches that were not trained on"):
+        fit(Case(memory=2), Validation([]), tmp_path, resume=True)
+
+
+def test_every_platform_of_a_mixture_has_a_memory_of_its_own() -> None:
+    """Their rows are numbered alike, and their vectors are not."""
+    cases = [Case(memory=1), Case(memory=1)]
+    stores = [cases[0].store, cases[0].store.of_platform(1)]
+    split, plan = leave_one_out(cases[0].dataset.interactions), cases[0].objective.plan
+    counts = cases[0].counts
+    each = [
+        SequenceBatches(split, store, plan, batch_size=16, seed=seed, counts=counts) for seed, store in enumerate(stores)
+    ]
+    model = TransRec.build(SETTINGS, [cases[0].dataset.catalog] * 2)
+    mixed = MixedBatches(each, seed=0)
+    result = Trainer(settings(epochs=2)).fit(model, cases[0].objective, mixed, Validation([0.1, 0.2]))
+    assert result.steps == 4 * each[0].steps_per_epoch
+    assert {name.partition(".")[0] for name in cases[0].objective.state()} == {"0", "1"}
 
 
 def test_checkpoints_inside_an_epoch_lose_nothing(tmp_path: Path) -> None:
@@ -232,23 +265,16 @@ def test_a_second_training_may_have_another_precision() -> None:
         fit(Case(), Validation([0.1]), epochs=1, precision=precision)
 
 
-def test_a_device_that_would_draw_another_dropout_is_said() -> None:
-    assert _items_at_once(settings(items_at_once=2), torch.device("cpu")) == 2
-    assert _items_at_once(settings(), torch.device("mps")) is None
-    with pytest.raises(TrainingError, match="on mps"):
-        _items_at_once(settings(items_at_once=2), torch.device("mps"))
-
-
 @pytest.mark.parametrize("users", [{}, {"start": "fresh"}, {"gated": {"time_bias": False}}])
 def test_gated_users_learn(tmp_path: Path, users: dict[str, object]) -> None:
-    case = Case(kind="gated", **users)
+    case = Case(users={"kind": "gated", **users})
     fit(case, Validation([0.1] * 30), tmp_path, epochs=30, learning_rate=1e-2, patience=30)
     losses = [row["loss"] for row in rows(tmp_path, "train")]
     assert statistics.mean(losses[-5:]) < 0.8 * statistics.mean(losses[:5])
 
 
 def test_batches_without_times_are_refused_where_users_read_them() -> None:
-    case = Case(kind="gated")
+    case = Case(users={"kind": "gated"})
     case.batches = Case().batches
     with pytest.raises(TrainingError, match="reads when events were, and the batches do not say so"):
         fit(case, Validation([0.1]), epochs=1)

@@ -1,6 +1,7 @@
 """Batches: distinct items once, histories and targets pointing into them by index.
 
-Axes: B users (windows), L history length, T targets, K negatives, U distinct items of the batch, M pairs.
+Axes: B users (windows), L history length, T targets, K negatives, U distinct items of the batch, R items of former batches,
+C candidates (the U and then the R), M pairs.
 """
 
 from __future__ import annotations
@@ -15,13 +16,11 @@ import torch
 from torch import Tensor
 
 from transrec.data.counts import Counts, Evidence
+from transrec.data.drawing import Draws
 from transrec.data.histories import Histories
-from transrec.data.masking import hidden_slots
 from transrec.data.ragged import moved
-from transrec.data.sampling import UniformNegatives
 from transrec.data.splits import Split
-from transrec.data.times import UNKNOWN_TIME, whole_seconds
-from transrec.data.windows import WindowPlan, windows_of
+from transrec.data.windows import WindowPlan
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,16 +88,19 @@ class SequenceBatch:
             the item after it; for ``"following"`` plans these are the T items after the history; for ``"none"`` plans T = 0.
         target_mask_BT: which targets are real.
         negatives_BK: sampled items, as indices below U; K may be 0.
-        own_M2: pairs (user, item below U) for all items of the batch that the user has in training, so that they are not
-            taken for negatives.
-        inclusion_U: the probability that an item is among the candidates of such a batch, float32.
-        popularity_U: each item's share of the training events, float32.
-        counts_U: how often each item is a target in this batch, float32.
-        evidence: what the platform's counts say about the U items for every real target, in their order, each without the
-            part of its own user; None if counts are not asked.
+        own_M2: pairs (user, candidate below C) for all candidates that the user has in training, so that they are not taken
+            for negatives.
+        inclusion_U: the probability that an item is among those of such a batch, float32.
+        inclusion_C: the probability that an item is among the candidates, those of former batches included, float32.
+        popularity_C: each candidate's share of the training events, float32.
+        counts_C: how often each candidate is a target in this batch, float32.
         hidden_BL: which real slots of the history an objective is to hide and fill in, bool; None if the plan hides nothing.
         times_BL: when the events of the history were, in whole seconds, int64, unknown in padded slots (see
             :data:`~transrec.data.times.UNKNOWN_TIME`); None if the plan does not ask.
+        former_R: catalog rows of the former batches' items that this batch does not have, increasing; None if the plan
+            remembers nothing. Their content is not here.
+        evidence: what the platform's counts say about the candidates for every real target, in their order, each without the
+            part of its own user; None if counts are not asked.
     """
 
     items: ItemBatch
@@ -110,9 +112,11 @@ class SequenceBatch:
     negatives_BK: Tensor
     own_M2: Tensor
     inclusion_U: Tensor
-    popularity_U: Tensor
-    counts_U: Tensor
+    inclusion_C: Tensor
+    popularity_C: Tensor
+    counts_C: Tensor
     hidden_BL: Tensor | None = None
+    former_R: Tensor | None = None
     evidence: Evidence | None = None
     times_BL: Tensor | None = None
 
@@ -171,102 +175,78 @@ class SequenceBatches:
         seed: int,
         counts: Counts | None = None,
     ) -> None:
-        self._rows, self._times = split.interactions.rows, split.interactions.times
-        self._source, self._plan, self._seed, self._counts = source, plan, seed, counts
-        self._batch_size, self._rank, self._ranks = batch_size, 0, 1
-        self._starts, self._train_ends = split.interactions.offsets[:-1], split.train_ends
-        self._windows = windows_of(self._starts, self._train_ends, plan)
-        split.require_trainable()
-        self._kept_order: tuple[int, np.ndarray] | None = None
+        events = split.interactions
+        self._rows, self._starts, self._train_ends = events.rows, events.offsets[:-1], split.train_ends
+        self._source, self._plan, self._counts = source, plan, counts
+        self._draws = Draws(split, len(source), plan, batch_size=batch_size, seed=seed)
         events_V = split.train_counts(len(source))
         self._popularity = (events_V / events_V.sum()).astype(np.float32)
-        avoided_ends = split.interactions.offsets[1:] if plan.negatives_avoid == "line" else split.train_ends
-        self._negatives = UniformNegatives(self._rows, self._starts, avoided_ends, len(source)) if plan.negatives else None
 
     def of_rank(self, rank: int, ranks: int) -> SequenceBatches:
         """The same batches, of each the slice that one of several processes has."""
         own = copy.copy(self)
-        own._rank, own._ranks = rank, ranks
+        own._draws = self._draws.of_rank(rank, ranks)
         return own
 
     def __len__(self) -> int:
-        return len(self._windows)
+        return len(self._draws)
 
     @property
     def steps_per_epoch(self) -> int:
         """Steps in which every window is seen once; the last of them may be smaller."""
-        return -(-len(self._windows) // self._batch_size)
+        return self._draws.steps_per_epoch
 
     def batch(self, step: int) -> SequenceBatch:
         """The batch of this step."""
-        epoch, place = divmod(step, self.steps_per_epoch)
-        order = self._order(epoch)
-        chosen = order[place * self._batch_size : (place + 1) * self._batch_size]
-        if len(chosen) < self._ranks:  # every rank needs a window, so some are seen twice
-            chosen = np.resize(np.concatenate([chosen, order]), self._ranks)
-        return self._collate(
-            self._windows[chosen[self._rank :: self._ranks]], np.random.default_rng([self._seed, step, 1 + self._rank])
-        )
-
-    def _order(self, epoch: int) -> np.ndarray:
-        """The order of the windows in an epoch; kept, because every step of the epoch asks for it."""
-        if self._kept_order is None or self._kept_order[0] != epoch:
-            order = np.random.default_rng([self._seed, epoch]).permutation(len(self._windows))
-            self._kept_order = (epoch, order)
-        return self._kept_order[1]
-
-    def _collate(self, windows: np.ndarray, generator: np.random.Generator) -> SequenceBatch:
-        users, history_starts, history_ends, target_starts, target_ends = windows.T
-        plan = self._plan
-        events_BL, mask_BL = _slots(history_starts, history_ends, plan.length)
-        events_BT, target_mask_BT = _slots(target_starts, target_ends, plan.width)
-        history_BL, targets_BT = self._rows[events_BL], self._rows[events_BT]
-        negatives_BK = np.empty((len(users), 0), dtype=np.int64)
-        if self._negatives is not None:
-            negatives_BK = self._negatives.draw(users, plan.negatives, generator)
-        shared = generator.choice(
-            len(self._source), min(plan.shared_negatives, len(self._source)), replace=False, shuffle=False
-        )
-        rows_U = np.unique(np.concatenate([history_BL[mask_BL], targets_BT[target_mask_BT], negatives_BK.ravel(), shared]))
-        own_M2 = self._own(users, rows_U)
-        targets_BU = np.searchsorted(rows_U, targets_BT).clip(max=len(rows_U) - 1)
-        popularity_U = self._popularity[rows_U]
-        # the targets of "next" are the history moved on by one event
-        events = int(mask_BL.sum()) + (len(users) if plan.targets == "next" else int(target_mask_BT.sum()))
-        # an item is missed by each of the events, drawn by popularity, and by the uniform draw
-        missed_U = np.exp(events * np.log1p(-popularity_U.astype(np.float64).clip(max=1 - 1e-9)))
-        missed_U *= 1 - len(shared) / len(self._source)
+        drawn = self._draws.at(step)
+        former = self._draws.before(step, drawn)
+        rows_U, rows_C = drawn.rows_U, np.concatenate([drawn.rows_U, former.rows_R])
+        targets_BU = np.searchsorted(rows_U, drawn.targets_BT).clip(max=len(rows_U) - 1)
+        history_BU = np.searchsorted(rows_U, drawn.history_BL).clip(max=len(rows_U) - 1)
+        training = Histories.between(self._rows, self._starts[drawn.users], self._train_ends[drawn.users])
         arrays = {
             "rows_U": rows_U,
-            "history_BL": np.where(mask_BL, np.searchsorted(rows_U, history_BL).clip(max=len(rows_U) - 1), 0),
-            "mask_BL": mask_BL,
-            "targets_BT": np.where(target_mask_BT, targets_BU, 0),
-            "target_mask_BT": target_mask_BT,
-            "negatives_BK": np.searchsorted(rows_U, negatives_BK),
-            "own_M2": own_M2,
-            "inclusion_U": (1 - missed_U).astype(np.float32),
-            "popularity_U": popularity_U,
-            "counts_U": np.bincount(targets_BU[target_mask_BT], minlength=len(rows_U)).astype(np.float32),
+            "history_BL": np.where(drawn.mask_BL, history_BU, 0),
+            "mask_BL": drawn.mask_BL,
+            "targets_BT": np.where(drawn.target_mask_BT, targets_BU, 0),
+            "target_mask_BT": drawn.target_mask_BT,
+            "negatives_BK": np.searchsorted(rows_U, drawn.negatives_BK),
+            "own_M2": _own(training, rows_C),
+            "inclusion_U": self._inclusion(rows_U, drawn.events, batches=1),
+            "inclusion_C": self._inclusion(rows_C, drawn.events + former.events, batches=1 + former.batches),
+            "popularity_C": self._popularity[rows_C],
+            "counts_C": np.bincount(targets_BU[drawn.target_mask_BT], minlength=len(rows_C)).astype(np.float32),
         }
-        if plan.hidden:
-            arrays["hidden_BL"] = hidden_slots(mask_BL, plan.hidden, generator)
-        if plan.times:
-            arrays["times_BL"] = np.where(mask_BL, whole_seconds(self._times[events_BL]), UNKNOWN_TIME)
+        if drawn.hidden_BL is not None:
+            arrays["hidden_BL"] = drawn.hidden_BL
+        if self._plan.memory:
+            arrays["former_R"] = former.rows_R
+        if drawn.times_BL is not None:
+            arrays["times_BL"] = drawn.times_BL
         evidence = None
         if self._counts is not None:
-            owners_Q, places_Q = target_mask_BT.nonzero()
-            training = Histories.between(self._rows, self._starts[users], self._train_ends[users])
-            seen_Q = target_starts[owners_Q] + places_Q - self._starts[users][owners_Q]
-            evidence = self._counts.evidence_without_own(training, owners_Q, seen_Q, rows_U)
+            owners_Q, places_Q = drawn.target_mask_BT.nonzero()
+            seen_Q = drawn.target_starts[owners_Q] + places_Q - self._starts[drawn.users][owners_Q]
+            evidence = self._counts.evidence_without_own(training, owners_Q, seen_Q, rows_C)
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
         return SequenceBatch(items=self._source.gather(rows_U), evidence=evidence, **tensors)
 
-    def _own(self, users: np.ndarray, rows_U: np.ndarray) -> np.ndarray:
-        """Pairs (place in the batch, place in ``rows_U``) of all training events of these users, int64 of shape (M, 2)."""
-        own = Histories.between(self._rows, self._starts[users], self._train_ends[users])
-        found = np.searchsorted(rows_U, own.rows).clip(max=len(rows_U) - 1)
-        inside = rows_U[found] == own.rows
-        return np.stack([own.owners[inside], found[inside]], axis=1)
+    def _inclusion(self, rows: np.ndarray, events: int, *, batches: int) -> np.ndarray:
+        """The probability that these items are in a batch, or in any of several, float32.
+
+        An item is missed by each of their events, drawn by popularity, and by the uniform draw of each.
+        """
+        missed = np.exp(events * np.log1p(-self._popularity[rows].astype(np.float64).clip(max=1 - 1e-9)))
+        missed *= (1 - self._draws.shared / len(self._source)) ** batches
+        return np.asarray(1 - missed, dtype=np.float32)
+
+
+def _own(training: Histories, rows_C: np.ndarray) -> np.ndarray:
+    """Pairs (place in the batch, place in ``rows_C``) of all training events of its users, int64 of shape (M, 2)."""
+    order = rows_C.argsort()
+    found = order[np.searchsorted(rows_C, training.rows, sorter=order).clip(max=len(rows_C) - 1)]
+    inside = rows_C[found] == training.rows
+    return np.stack([training.owners[inside], found[inside]], axis=1)
 
 
 def _slots(starts: np.ndarray, ends: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:

@@ -72,6 +72,13 @@ class Evidence:
         popularity = None if self.target_popularity_Q is None else moved(self.target_popularity_Q, device)
         return Evidence(moved(self.popularity_C, device), shares, targets, popularity)
 
+    def of_queries(self, queries: slice) -> Evidence:
+        """The same about some of the queries; nothing is copied."""
+        shares = {kind: shares_QC[queries] for kind, shares_QC in self.shares.items()}
+        targets = None if self.targets_Q is None else self.targets_Q[queries]
+        popularity = None if self.target_popularity_Q is None else self.target_popularity_Q[queries]
+        return Evidence(self.popularity_C, shares, targets, popularity)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Counts:
@@ -165,12 +172,13 @@ class Counts:
             training: all training events of some users, as they were counted.
             owners_Q: whose query it is, as an index of these users.
             seen_Q: how many of the user's events come before the target, at least 1.
-            rows_C: the catalog rows of the candidates, increasing; the targets are among them.
+            rows_C: the catalog rows of the candidates, each once; the targets are among them.
         """
         starts_Q = training.offsets[owners_Q]
         before = Histories.between(training.rows, starts_Q, starts_Q + seen_Q)
         targets = training.rows[starts_Q + seen_Q]
-        targets_Q = np.searchsorted(rows_C, targets)
+        order = rows_C.argsort()
+        targets_Q = order[np.searchsorted(rows_C, targets, sorter=order)]
         shares = {}
         for kind, own_of in ((FOLLOWERS, self._own_followers), (COMPANIONS, self._own_companions)):
             asked = self._asked(kind, before)

@@ -26,6 +26,7 @@ class WindowPlan:
         hidden: the share of every history that is hidden: each item with this probability, but at least one and, of two or
             more, not all.
         times: whether histories carry when their events were.
+        memory: former batches of which the items are further candidates.
     """
 
     targets: Literal["next", "following", "none"]
@@ -37,6 +38,7 @@ class WindowPlan:
     negatives_avoid: Literal["training", "line"] = "training"
     hidden: float = 0.0
     times: bool = False
+    memory: int = 0
 
     @property
     def width(self) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Literal
 
 from transrec.model import TransRec
+from transrec.objectives.gbce import GBCE, GBCESettings
 from transrec.objectives.masked import MaskedItem, MaskedSettings
 from transrec.objectives.multistep import MultiStepBCE, MultiStepSettings
 from transrec.objectives.objective import Loss, Objective
@@ -13,6 +15,8 @@ from transrec.objectives.softmax import InBatchSoftmax, SoftmaxSettings
 from transrec.settings import Settings
 
 __all__ = [
+    "GBCE",
+    "GBCESettings",
     "InBatchSoftmax",
     "Loss",
     "MaskedItem",
@@ -29,11 +33,13 @@ __all__ = [
 class ObjectiveSettings(Settings):
     """What training makes smaller."""
 
-    kind: Literal["softmax", "multistep", "masked"] = "softmax"
-    """In-batch softmax over all positions; multi-step binary cross-entropy, as published; or masked items, for a stage
-    before either."""
+    kind: Literal["softmax", "gbce", "multistep", "masked"] = "softmax"
+    """In-batch softmax over all positions; gbce, a calibrated binary cross-entropy over the same candidates (gSASRec);
+    multi-step binary cross-entropy, as published; or masked items, for a stage before any of these."""
     softmax: SoftmaxSettings = SoftmaxSettings()
     """Settings of the softmax."""
+    gbce: GBCESettings = GBCESettings()
+    """Settings of the calibrated binary cross-entropy."""
     multistep: MultiStepSettings = MultiStepSettings()
     """Settings of the multi-step cross-entropy."""
     masked: MaskedSettings = MaskedSettings()
@@ -46,13 +52,14 @@ def build_objective(settings: ObjectiveSettings, model: TransRec) -> Objective:
     Raises:
         ModelError: it cannot train the model.
     """
-    objective: Objective
-    if settings.kind == "softmax":
-        objective = InBatchSoftmax(settings.softmax, window=model.window, all_positions=model.users.causal)
-    elif settings.kind == "masked":
-        objective = MaskedItem(settings.masked, window=model.window)
-    else:
-        objective = MultiStepBCE(settings.multistep, window=model.window)
+    window, causal = model.window, model.users.causal
+    made: Mapping[str, Callable[[], Objective]] = {
+        "softmax": lambda: InBatchSoftmax(settings.softmax, window=window, all_positions=causal),
+        "gbce": lambda: GBCE(settings.gbce, window=window, all_positions=causal),
+        "multistep": lambda: MultiStepBCE(settings.multistep, window=window),
+        "masked": lambda: MaskedItem(settings.masked, window=window),
+    }
+    objective = made[settings.kind]()
     objective.plan = replace(objective.plan, times=model.users.reads_times)
     objective.check(model)
     return objective

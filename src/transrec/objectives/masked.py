@@ -17,7 +17,7 @@ from transrec.data.windows import WindowPlan
 from transrec.errors import ModelError
 from transrec.model import Outputs, TransRec
 from transrec.objectives.objective import Loss, Objective
-from transrec.objectives.softmax import not_negative
+from transrec.objectives.positions import not_negative
 from transrec.settings import Settings
 
 

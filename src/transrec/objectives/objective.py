@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from transrec.data.batches import SequenceBatch
 from transrec.data.windows import WindowPlan
+from transrec.errors import RunError
 from transrec.model import Outputs, TransRec
 
 
@@ -46,6 +47,22 @@ class Objective(nn.Module, ABC):
         Raises:
             ModelError: for example every position is to predict, but the user encoder sees what comes next.
         """
+
+    def state(self) -> dict[str, Tensor]:
+        """What it remembers of the batches so far, by name, for a training that is resumed; nothing in most objectives."""
+        return {}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what :meth:`state` gave.
+
+        Raises:
+            RunError: another objective gave it.
+        """
+        if state:
+            raise RunError(
+                "the checkpoint holds what another objective remembered",
+                remedy="resume with the settings that the run was started with",
+            )
 
     @abstractmethod
     def forward(self, model: TransRec, outputs: Outputs, batch: SequenceBatch) -> Loss:

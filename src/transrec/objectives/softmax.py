@@ -1,22 +1,24 @@
 """Softmax over the items of the batch, corrected for how likely each is to be there; the default objective.
 
-Axes: B users, L history length, Q predictions (real positions of all users), U distinct items of the batch, D width.
+Axes: B users, L history length, Q predictions (real positions of all users), U distinct items of the batch, C candidates
+(the U, and the items of former batches where those are remembered), D width.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Literal, Self
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from transrec.data.batches import SequenceBatch
-from transrec.data.windows import WindowPlan
-from transrec.errors import ModelError
 from transrec.model import Outputs, TransRec
+from transrec.objectives.memory import VectorMemory, learning
 from transrec.objectives.objective import Loss, Objective
+from transrec.objectives.positions import Positions, added_up, check_next, next_plan, not_negative
 from transrec.settings import Settings
 
 
@@ -28,7 +30,24 @@ class SoftmaxSettings(Settings):
     candidates; the log of its popularity, less the log of how often it is a target in the batch (equal to counting it as
     often as it occurs); or nothing."""
     shared_negatives: int = Field(default=0, ge=0)
-    """Items drawn uniformly from the catalog for the whole batch, as further candidates. Cheap where encoders are frozen."""
+    """Items drawn uniformly from the catalog for the whole batch, as further candidates. Cheap where encoders are frozen. As
+    many as the catalog has, or more, make a softmax over the whole catalog."""
+    memory: int = Field(default=0, ge=0)
+    """Former batches whose items are further candidates, with the vectors that they had then. For encoders that learn, where
+    every further item has to be encoded; where they are frozen, shared_negatives gives the same, and fresh, for nearly
+    nothing. One process only."""
+    positions_at_once: int | None = Field(default=None, ge=1)
+    """Positions that are scored at a time; what the backward pass needs of their scores is then computed once more, and
+    memory does not grow with positions times candidates. The loss is the same. null: all of them at once."""
+
+    @model_validator(mode="after")
+    def _counts_are_of_one_batch(self) -> Self:
+        if self.memory and self.correction == "popularity":
+            raise ValueError(
+                "memory goes with the correction inclusion or none; popularity asks how often an item is a target of this "
+                "batch, and an item of a former one is not"
+            )
+        return self
 
 
 class InBatchSoftmax(Objective):
@@ -44,6 +63,23 @@ class InBatchSoftmax(Objective):
     for an item that is a target n_j times (Bengio and Senecal 2008; Yi et al. 2019, "Sampling-bias-corrected neural
     modeling"). With a bidirectional user encoder only the last position predicts.
 
+    With a ``memory`` of T batches, j also runs over the items of the last T batches of the same platform, with the vectors
+    that they had when they were last encoded, and without gradient (Wang et al. 2020, arXiv 1912.06798; with items, Wang et
+    al. 2021, arXiv 2110.15154). An item is then a candidate when any of T + 1 batches draws it, so c_j = log(1 - (1 - p_j)^m
+    (1 - q)^(T + 1)), where m counts the events of all of them. Draws are taken to be independent, but an event comes once an
+    epoch: a memory of a large part of an epoch holds a little more than this says.
+
+    What is remembered cannot be pushed away. Were that all, an item would be pulled whenever it is a target, but as a
+    negative be pushed in one of T + 1 batches only, and vectors would learn to be popular. So what pushes the vector of an
+    item of the batch is multiplied by the probability of being a candidate over that of being in the batch. On the mean it
+    is then pushed as if everything were encoded.
+
+    Nothing more is encoded, so a memory is for encoders that learn, and small batches; where they are frozen,
+    ``shared_negatives`` gives as many candidates for nearly nothing.
+
+    When the whole catalog is drawn (q = 1), every item is a candidate and every c_j of ``inclusion`` is 0: this is the
+    cross-entropy over the catalog, without the user's own items. ``positions_at_once`` then bounds its memory.
+
     Args:
         settings: see there.
         window: the longest history.
@@ -56,62 +92,56 @@ class InBatchSoftmax(Objective):
         super().__init__()
         self.settings = settings
         self.all_positions = all_positions
-        shared = settings.shared_negatives
-        self.plan = (
-            WindowPlan("next", length=window, shared_negatives=shared)
-            if all_positions
-            else WindowPlan("following", length=window, horizon=1, shared_negatives=shared)
+        self.plan = next_plan(
+            window, every=all_positions, shared_negatives=settings.shared_negatives, memory=settings.memory
         )
+        self._memory = VectorMemory()
 
     def check(self, model: TransRec) -> None:
-        if model.users.gives != "states":
-            raise ModelError(f"in-batch softmax needs states, the user encoder gives {model.users.gives}")
-        if self.all_positions and not model.users.causal:
-            raise ModelError(
-                "every position is to predict the next item, but the user encoder sees the items that come next",
-                remedy="use a causal user encoder, or let the last position alone predict",
-            )
+        check_next(model, "in-batch softmax", every=self.all_positions)
 
     def forward(self, model: TransRec, outputs: Outputs, batch: SequenceBatch) -> Loss:
-        if self.all_positions:
-            states_QD = outputs.users.vectors[batch.target_mask_BT]
-            users_Q, _ = batch.target_mask_BT.nonzero(as_tuple=True)
-        else:
-            states_QD = outputs.users.last_BD
-            users_Q = torch.arange(len(states_QD), device=states_QD.device)
-        targets_Q = batch.targets_BT[batch.target_mask_BT]
-        scores_QU = model.scorer(states_QD, outputs.items.fused_UD).float()
-        if model.prior is not None and batch.evidence is not None:
-            scores_QU = model.prior(scores_QU, batch.evidence)
-        hidden_QU = not_negative(batch, users_Q, targets_Q)
-        if self.settings.correction == "popularity" and not self.settings.shared_negatives:
-            # an item that is no target here has no place in a sum that counts each target as often as it occurs
-            hidden_QU = hidden_QU | (batch.counts_U == 0)
-        # in place, for these are the largest tensors of a step
-        logits_QU = (scores_QU - self._correction_U(batch)).masked_fill_(hidden_QU, -torch.inf)
-        loss = F.cross_entropy(logits_QU, targets_Q)
-        hits = (logits_QU.detach().argmax(dim=1) == targets_Q).float().mean()
-        return Loss(loss, {"softmax": loss.detach(), "batch_hit@1": hits})
+        candidates_CD = pushed_CD = outputs.items.fused_UD
+        if self.settings.memory:
+            # an item is a candidate so many times as often as it is here to learn from it
+            often_U = batch.inclusion_C[: batch.items.size] / batch.inclusion_U.clamp(min=1e-12)
+            candidates_CD = self._memory.with_former(batch, outputs.items.fused_UD)
+            pushed_CD = torch.cat([learning(outputs.items.fused_UD, often_U), candidates_CD[batch.items.size :]])
+        correction_C = self._correction_C(batch)
 
-    def _correction_U(self, batch: SequenceBatch) -> Tensor:
+        def term(positions: Positions) -> tuple[Tensor, Tensor]:
+            hidden_QC = not_negative(batch, positions.users_Q, positions.targets_Q)
+            if self.settings.correction == "popularity" and not self.settings.shared_negatives:
+                # an item that is no target here has no place in a sum that counts each target as often as it occurs
+                hidden_QC = hidden_QC | (batch.counts_C == 0)
+            # in place, for these are the largest tensors of a step
+            logits_QC = (positions.scores(model, pushed_CD) - correction_C).masked_fill_(hidden_QC, -torch.inf)
+            hits_Q = logits_QC.detach().argmax(dim=1) == positions.targets_Q
+            loss = F.cross_entropy(logits_QC, positions.targets_Q, reduction="sum")
+            if self.settings.memory:  # a zero whose gradient makes the pull of targets what it is without a memory
+                targets = (vectors_CD[positions.targets_Q][:, None] for vectors_CD in (pushed_CD, candidates_CD))
+                often_Q1, once_Q1 = (model.scorer.paired(positions.states_QD, each_Q1D) for each_Q1D in targets)
+                loss = loss + (often_Q1 - once_Q1).sum()
+            return loss, hits_Q.sum()
+
+        positions = Positions.of(outputs, batch, every=self.all_positions)
+        loss, hits = added_up(term, positions, self.settings.positions_at_once)
+        loss = loss / len(positions)
+        return Loss(loss, {"softmax": loss.detach(), "batch_hit@1": hits / len(positions)})
+
+    def state(self) -> dict[str, Tensor]:
+        return self._memory.state()
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        if self.settings.memory:
+            self._memory.restore(state)
+        else:
+            super().restore(state)
+
+    def _correction_C(self, batch: SequenceBatch) -> Tensor:
         if self.settings.correction == "none":
-            return torch.zeros_like(batch.inclusion_U)
+            return torch.zeros_like(batch.inclusion_C)
         if self.settings.correction == "inclusion":
             # an item that never occurs in training is a candidate through the shared draw alone, or not at all
-            return batch.inclusion_U.clamp(min=1e-12).log()
-        return batch.popularity_U.clamp(min=1e-12).log() - batch.counts_U.clamp(min=1).log()
-
-
-def not_negative(batch: SequenceBatch, users_Q: Tensor, targets_Q: Tensor) -> Tensor:
-    """Which candidates are no negatives of a prediction: what its user has touched in training, without its target; (Q, U).
-
-    Args:
-        batch: the candidates are its items.
-        users_Q: whose prediction it is, as a place in the batch.
-        targets_Q: what it should predict, as an index below U.
-    """
-    own_BU = torch.zeros(len(batch.mask_BL), batch.items.size, dtype=torch.bool, device=targets_Q.device)
-    own_BU[batch.own_M2[:, 0], batch.own_M2[:, 1]] = True
-    own_QU = own_BU[users_Q]
-    own_QU[torch.arange(len(targets_Q), device=targets_Q.device), targets_Q] = False
-    return own_QU
+            return batch.inclusion_C.clamp(min=1e-12).log()
+        return batch.popularity_C.clamp(min=1e-12).log() - batch.counts_C.clamp(min=1).log()

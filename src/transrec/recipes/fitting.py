@@ -243,8 +243,8 @@ def check_course(model: TransRec, course: Sequence[Stage]) -> None:
         raise ModelError(
             f"the model has a prior, and {course[-1].objective.kind} does not teach it what counts are worth",
             where="model.prior",
-            remedy="train with --model.prior none, or with the softmax objective; a run that has a prior is transferred "
-            "with the softmax objective",
+            remedy="train with --model.prior none, or with the objective softmax or gbce; a run that has a prior is "
+            "transferred with one of these",
         )
 
 

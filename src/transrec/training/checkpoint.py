@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import final
@@ -15,6 +16,9 @@ from torch import Tensor, nn
 
 from transrec.errors import RunError
 from transrec.model import load_weights, save_weights
+from transrec.objectives.objective import Objective
+
+REMEMBERED = "objective.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +52,16 @@ class Keeper:
 
     Args:
         folder: the run folder; without one the best weights are kept in memory, and no last state.
+        objective: what it remembers besides the weights is kept with them.
         minutes: between checkpoints inside an epoch.
         writes: whether this process is the one that writes.
     """
 
-    def __init__(self, folder: Path | None, *, minutes: float, writes: bool = True) -> None:
+    def __init__(self, folder: Path | None, objective: Objective, *, minutes: float, writes: bool = True) -> None:
         self._last = folder / "checkpoints" / "last" if folder else None
         self._best = folder / "checkpoints" / "best" / "model.safetensors" if folder else None
         self._in_memory: dict[str, Tensor] | None = None
+        self._objective = objective
         self._seconds, self._writes = 60 * minutes, writes
         self._saved = time.monotonic()
 
@@ -82,7 +88,10 @@ class Keeper:
         """
         if self._last is None:
             raise RunError("there is no folder to resume in", remedy="give the run a folder")
-        return load_checkpoint(self._last, model, optimiser)
+        progress = load_checkpoint(self._last, model, optimiser)
+        remembered = self._last / REMEMBERED
+        self._objective.restore(safetensors.torch.load_file(str(remembered)) if remembered.exists() else {})
+        return progress
 
     def begin(self, model: nn.Module, optimiser: torch.optim.Optimizer) -> Progress:
         """Keep the state before the first step, so that an interrupt at any time can be resumed."""
@@ -113,18 +122,34 @@ class Keeper:
 
     def _keep_last(self, model: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> None:
         if self._last is not None and self._writes:
-            save_checkpoint(self._last, model, optimiser, progress)
+            save_checkpoint(self._last, model, optimiser, progress, self._objective.state())
         self._saved = time.monotonic()
 
 
-def save_checkpoint(folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> None:
-    """Replace the checkpoint in this folder; an interrupt leaves the old one or the new one."""
+def save_checkpoint(
+    folder: Path,
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    progress: Progress,
+    remembered: Mapping[str, Tensor] | None = None,
+) -> None:
+    """Replace the checkpoint in this folder; an interrupt leaves the old one or the new one.
+
+    Args:
+        folder: of the checkpoint.
+        model: its weights.
+        optimiser: its state.
+        progress: how far the training is.
+        remembered: what the objective remembers, by name.
+    """
     building = folder.with_name(folder.name + ".new")
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
     save_weights(model, building / "model.safetensors")
     tensors, numbers = _flattened(optimiser)
     safetensors.torch.save_file(tensors, str(building / "optimiser.safetensors"))
+    if remembered:
+        safetensors.torch.save_file(dict(remembered), str(building / REMEMBERED))
     (building / "progress.json").write_text(json.dumps({"progress": asdict(progress), "optimiser": numbers}))
     old = folder.with_name(folder.name + ".old")
     shutil.rmtree(old, ignore_errors=True)

@@ -28,7 +28,8 @@ from transrec.training.log import TrainingLog
 from transrec.training.optimiser import optimiser_groups, rate_factor, set_rates
 from transrec.training.precision import rounds_to_bfloat16
 from transrec.training.rehearsal import Rehearsal
-from transrec.training.settings import AUTO, TrainingSettings
+from transrec.training.requirements import chunk_of, require_fit, require_times
+from transrec.training.settings import TrainingSettings
 from transrec.training.unfreezing import Unfreezing
 
 Validate = Callable[[TransRec], Mapping[str, float]]
@@ -64,7 +65,7 @@ class Task(nn.Module):
 
     def forward(self, batch: SequenceBatch) -> Loss:
         """The loss of a batch."""
-        _require_times(self.model, batch)
+        require_times(self.model, batch)
         loss: Loss = self.objective(self.model, self.model(batch), batch)
         return loss
 
@@ -110,25 +111,26 @@ class Trainer:
 
         Raises:
             ModelError: the objective cannot train the model.
-            TrainingError: nothing learns, the loss is not a number, or the device cannot read some items at a time.
+            TrainingError: nothing learns, the loss is not a number, the device cannot read some items at a time, or several
+                processes are to remember former batches.
             RunError: there is nothing to resume.
         """
-        objective.check(model)
         settings = self.settings
         accelerator = _accelerator(settings)
+        require_fit(model, objective, accelerator.num_processes)
         per_epoch = max(1, batches.steps_per_epoch // settings.accumulate)
         total = min(settings.epochs * per_epoch, settings.max_steps or settings.epochs * per_epoch)
         optimiser = torch.optim.AdamW(optimiser_groups(model, settings, self.anchored, total=total))
         task, optimiser = accelerator.prepare(Task(model, objective), optimiser)
         folder = self.folder if accelerator.is_main_process else None
-        keeper = Keeper(self.folder, minutes=settings.checkpoint_minutes, writes=accelerator.is_main_process)
+        keeper = Keeper(self.folder, objective, minutes=settings.checkpoint_minutes, writes=accelerator.is_main_process)
         anchor = Anchor(model, self.anchored, settings.anchor)
         if resume:
             anchor.restore(self.folder)
         else:
             anchor.keep(folder)
         progress = keeper.load(model, optimiser) if resume else keeper.begin(model, optimiser)
-        model.items.at_once = _items_at_once(settings, accelerator.device)
+        model.items.at_once = chunk_of(settings, accelerator.device)
         if accelerator.is_main_process:
             self._tell_estimate(model, objective, batches, Course(progress.step, total, per_epoch, settings.accumulate))
         unfreezing = Unfreezing(model, settings.unfreeze_every, per_epoch=per_epoch, total=total)
@@ -222,37 +224,6 @@ def _prefetched(
             waited(time.perf_counter() - asked)
             coming = pool.submit(make, step + 1) if step + 1 < steps.stop else None
             yield ready
-
-
-def _require_times(model: TransRec, batch: SequenceBatch) -> None:
-    """Raise a TrainingError where users depend on times and would learn without them what is measured with them."""
-    if model.users.reads_times and batch.times_BL is None:
-        raise TrainingError(
-            "the user encoder reads when events were, and the batches do not say so",
-            remedy="set times in the objective's WindowPlan (build_objective does), or model.users.gated.time_bias to false",
-        )
-
-
-def _items_at_once(settings: TrainingSettings, device: torch.device) -> int | None:
-    """How many items an encoder reads at a time.
-
-    Raises:
-        TrainingError: the number is still to be found, or torch does not put the random state of chunks back on the device.
-    """
-    if settings.items_at_once == AUTO:
-        raise TrainingError(
-            "what fits is found by the verbs train and transfer, before they call the loop",
-            where="training.items_at_once",
-            remedy="give the loop a number",
-        )
-    if settings.items_at_once and device.type not in ("cpu", "cuda"):
-        raise TrainingError(
-            f"encoders cannot read some items at a time on {device.type}: torch does not draw the same dropout there when a "
-            "chunk is run again",
-            where="training.items_at_once",
-            remedy="leave it out, or make training.batch_size smaller",
-        )
-    return settings.items_at_once
 
 
 def processes(device: torch.device) -> PartialState:
