@@ -14,10 +14,11 @@ from cases import Case
 from rich.console import Console
 from told import Told
 
+from transrec.data.room import readable_bytes
 from transrec.errors import TrainingError
 from transrec.model import TransRec
 from transrec.training import estimate, trainer
-from transrec.training.estimate import Course, Estimate, estimated, readable_bytes, readable_time
+from transrec.training.estimate import Course, Estimate, estimated, readable_time
 from transrec.training.rehearsal import Rehearsal
 from transrec.training.settings import TrainingSettings
 from transrec.training.trainer import Trainer

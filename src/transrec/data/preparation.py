@@ -17,7 +17,7 @@ from transrec.data.filling import Filling
 from transrec.data.packing import Packing, packed
 from transrec.data.parts import Content, Derivation, StoredPart
 from transrec.data.ragged import Ragged
-from transrec.data.room import free_bytes, readable
+from transrec.data.room import free_bytes, readable_bytes
 from transrec.errors import DataError
 
 CHUNK = 256
@@ -123,13 +123,13 @@ def require_room(encoder: Preparer, folder: Path, say: Say | None, items: int, b
     size, free = items * bytes_each, free_bytes(folder)
     if size > free:
         raise DataError(
-            f"what is prepared of {encoder.modality} takes about {readable(size)} ({items:,} items of "
-            f"{readable(bytes_each)}), and the disk has {readable(free)} left",
+            f"what is prepared of {encoder.modality} takes about {readable_bytes(size)} ({items:,} items of "
+            f"{readable_bytes(bytes_each)}), and the disk has {readable_bytes(free)} left",
             where=str(folder),
             remedy=encoder.when_too_large(),
         )
     if say and size >= WORTH_SAYING:
-        say(f"keeping what is prepared of {encoder.modality} for {items:,} items: about {readable(size)}")
+        say(f"keeping what is prepared of {encoder.modality} for {items:,} items: about {readable_bytes(size)}")
 
 
 def derive_all(part: StoredPart, derivation: Derivation, progress: Progress | None, filling: Filling) -> None:

@@ -12,7 +12,7 @@ def free_bytes(folder: Path) -> int:
     return shutil.disk_usage(existing).free
 
 
-def readable(size: float) -> str:
+def readable_bytes(size: float) -> str:
     """A number of bytes in the largest unit, up to GiB, of which there is one at least."""
     for unit in ("bytes", "KiB", "MiB"):
         if size < 1024:

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from transrec.data.batches import SequenceBatch, SequenceBatches
 from transrec.data.mixing import MixedBatches
+from transrec.data.room import readable_bytes
 from transrec.errors import TrainingError
 from transrec.model import TransRec
 from transrec.objectives import build_objective
 from transrec.objectives.objective import Objective
 from transrec.recipes.platform import Platform, batches_of
 from transrec.recipes.stages import Stage
-from transrec.training.estimate import readable_bytes
 from transrec.training.memory import free_bytes
 from transrec.training.rehearsal import Rehearsal, largest_batch
 from transrec.training.settings import TrainingSettings

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from transrec.data.ragged import Ragged
-from transrec.data.room import free_bytes, readable
+from transrec.data.room import free_bytes, readable_bytes
 from transrec.data.store import ContentStore, Derivation, Progress, Say, StoredPart
 from transrec.items.encoder import ModalityEncoder, Prepared
 from transrec.model import TransRec
@@ -80,7 +80,7 @@ def with_states(model: TransRec, store: ContentStore, keeping: Keeping) -> Conte
                 problem = _no_room(size, keeping.folder)
                 if problem is None and keeping.say:
                     keeping.say(
-                        f"keeping what {below} frozen blocks make of {len(part):,} {name} contents: {readable(size)}"
+                        f"keeping what {below} frozen blocks make of {len(part):,} {name} contents: {readable_bytes(size)}"
                     )
             if problem is None:
                 store = store.with_derived(name, derivation, keeping.folder, progress=keeping.progress)
@@ -193,8 +193,8 @@ def _size(part: StoredPart, content: Prepared, made: Prepared) -> int:
 
 def _no_room(size: int, folder: Path | None) -> str | None:
     if folder is None:
-        return None if size <= IN_MEMORY else f"what they make takes {readable(size)}, and the dataset has no folder"
+        return None if size <= IN_MEMORY else f"what they make takes {readable_bytes(size)}, and the dataset has no folder"
     free = free_bytes(folder)
     if size + SPARE <= free:
         return None
-    return f"what they make takes {readable(size)}, and the disk has {readable(free)} left"
+    return f"what they make takes {readable_bytes(size)}, and the disk has {readable_bytes(free)} left"

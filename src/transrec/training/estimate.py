@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from transrec.data.batches import Batches
+from transrec.data.room import readable_bytes
 from transrec.errors import TrainingError
 from transrec.training.memory import free_bytes
 from transrec.training.precision import multiplies_faster_in_bfloat16
@@ -123,12 +124,3 @@ def readable_time(seconds: float) -> str:
         if seconds < longest:
             return f"{seconds / unit:.2g} {name}" if seconds / unit < 10 else f"{seconds / unit:.0f} {name}"
     return f"{seconds / 86400:.1f} days"
-
-
-def readable_bytes(size: float) -> str:
-    """Bytes as a person would say them."""
-    for unit in ("bytes", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size:,.0f} {unit}"
-        size /= 1024
-    return f"{size:,.1f} GiB"
