@@ -33,6 +33,7 @@ from transrec.data.store import ContentStore
 from transrec.items.backbones import quiet_transformers
 from transrec.items.encoder import ModalityEncoder
 from transrec.items.scratch import new_text_backbone
+from transrec.items.text import TextEncoder
 from transrec.model import ModelSettings, TransRec
 from transrec.retrieval.prefix import Keeping, with_states
 from transrec.rules import Tuning, apply_tuning
@@ -42,6 +43,14 @@ HISTORY = 26
 SAME = 0.05
 """Share of the items whose content is that of another."""
 MAX_LENGTH = 32
+RUNGS = (
+    "every occurrence, padded to the longest text allowed",
+    "every item once",
+    "every content once",
+    "in buckets of about one length",
+    "frozen layers from the store",
+)
+"""Of the ladder for texts; each does one thing more than the one before."""
 
 
 def titles(count: int, generator: np.random.Generator) -> list[str]:
@@ -96,10 +105,33 @@ def flops(make: Callable[[], Tensor]) -> int:
     return int(counter.get_total_flops())
 
 
+def whole(encoder: ModalityEncoder, tokens: Ragged, longest: int) -> Tensor:
+    """Vectors of texts through all layers, in one batch that is padded to the longest text allowed."""
+    assert isinstance(encoder, TextEncoder)
+    return encoder._whole(Ragged(tokens.values.long(), tokens.lengths_n, longest))
+
+
 def one_more(encoder: ModalityEncoder, states: Callable[[int], Tensor | Ragged], below: int) -> int:
     """What another item costs in the learning layers: without what a batch costs however small it is."""
     two, one = (flops(lambda count=count: encoder.upper({"states": states(count)}, below)) for count in (2, 1))
     return two - one
+
+
+def least_of_texts(encoder: ModalityEncoder, states: Ragged, below: int) -> int:
+    """What the learning layers need for these texts, each at its own length.
+
+    Args:
+        encoder: of texts.
+        states: what its frozen layers made of them.
+        below: how many layers that are.
+    """
+    width = states.values.shape[1]
+
+    def alike(length: int) -> Callable[[int], Ragged]:
+        return lambda count: Ragged(torch.zeros(count * length, width), torch.full((count,), length))
+
+    lengths, counts = (found.tolist() for found in states.lengths_n.unique(return_counts=True))
+    return sum(count * one_more(encoder, alike(length), below) for length, count in zip(lengths, counts, strict=True))
 
 
 def text_ladder(*, users: int, items: int, width: int) -> Mapping[str, float]:
@@ -117,25 +149,12 @@ def text_ladder(*, users: int, items: int, width: int) -> Mapping[str, float]:
     content = distinct.content["tokens"]
     each = content.take(own_entry(distinct))
     all_of_them = each.take(torch.from_numpy(np.searchsorted(np.unique(rows), rows)))
-
-    def states(length: int) -> Callable[[int], Ragged]:
-        return lambda count: Ragged(torch.zeros(count * length, width), torch.full((count,), length))
-
-    lengths, counts = (found.tolist() for found in kept.content["states"].lengths_n.unique(return_counts=True))
-    least = sum(count * one_more(encoder, states(length), 2) for length, count in zip(lengths, counts, strict=True))
-
-    def padded(tokens: Ragged) -> int:
-        whole = Ragged(tokens.values.long(), tokens.lengths_n, MAX_LENGTH)
-        return flops(lambda: encoder._whole(whole))  # as one batch, padded to the maximum
-
-    counted = {
-        "every occurrence, padded to the longest text allowed": padded(all_of_them),
-        "every item once": padded(each),
-        "every content once": padded(content),
-        "in buckets of about one length": flops(lambda: encoder.encode(distinct)),
-        "frozen layers from the store": flops(lambda: encoder.encode(kept)),
-    }
-    return {what: count / least for what, count in counted.items()}
+    least = least_of_texts(encoder, kept.content["states"], 2)
+    counted = [
+        *(flops(lambda tokens=tokens: whole(encoder, tokens, MAX_LENGTH)) for tokens in (all_of_them, each, content)),
+        *(flops(lambda part=part: encoder.encode(part)) for part in (distinct, kept)),
+    ]
+    return {rung: count / least for rung, count in zip(RUNGS, counted, strict=True)}
 
 
 def image_ladder(*, users: int, items: int, side: int, widths: tuple[int, ...]) -> Mapping[str, float]:

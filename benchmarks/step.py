@@ -14,10 +14,8 @@ The program starts itself anew with an allocator that keeps freed memory, which 
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -29,6 +27,7 @@ import torch
 from benchmarks.prefix import MAX_LENGTH, titles
 from benchmarks.reference_inbatch import InBatchStep
 from benchmarks.reference_published import PublishedStep
+from benchmarks.rungs import keep_freed_memory
 
 from transrec.data.batches import SequenceBatches
 from transrec.data.catalog import Catalog, Item
@@ -41,7 +40,6 @@ from transrec.objectives import InBatchSoftmax, ObjectiveSettings, build_objecti
 from transrec.retrieval.prefix import Keeping, with_states
 from transrec.rules import Tuning, apply_tuning
 
-ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "4294967296", "MALLOC_TOP_PAD_": "67108864"}
 EVENTS = 28
 """Of each user: 26 to train, one to validate, one to test."""
 
@@ -148,8 +146,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
-    if not set(ALLOCATOR) <= set(os.environ):
-        os.execve(sys.executable, [sys.executable, "-m", "benchmarks.step", *sys.argv[1:]], {**os.environ, **ALLOCATOR})
+    keep_freed_memory("benchmarks.step")
     torch.set_num_threads(options.threads)
     platform = Platform(users=8 * options.batch, items=options.items, layers=options.layers, width=options.width)
     losses, filling = sides(platform, batch=options.batch)
