@@ -162,6 +162,7 @@ def save_figure(found: Found, path: Path, *, title: str) -> None:
     _bars(left, found.times, "time of forward and backward, times the last", MOVED)
     _bars(right, found.waste, "operations, times the least", FROM_SCRATCH)
     right.axvline(1.0, color=SIMPLE, linewidth=0.9, linestyle=(0, (4, 3)))
+    left.set_xlim(0, 1.15 * max(*found.times.values(), *found.waste.values()))  # for both
     left.invert_yaxis()
     figure.suptitle(title, x=0.01, ha="left", fontsize=12)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -172,8 +173,6 @@ def _bars(axes: Axes, values: Mapping[str, float], label: str, colour: str) -> N
     labels = [rung.replace(", padded", ",\npadded").replace("longest text", "longest") for rung in values]
     bars = axes.barh(labels, list(values.values()), 0.62, color=colour)
     axes.bar_label(bars, [f"{value:.2f}" for value in values.values()], padding=4, fontsize=9)
-    axes.margins(x=0.12)
-    axes.set_xlim(left=0)
     axes.set_xlabel(label, fontsize=9.5)
     plain(axes, grid="x")
 
