@@ -86,8 +86,9 @@ class Projection(nn.Module):
 
         A map that was learned elsewhere keeps the directions in which the items of that platform differ. Here it takes those
         of these items, and what reads its vectors finds them about where it is used to. For the old map S and the new P,
-        both of centred vectors x, the turn Q is the orthogonal one that makes mean |S x - Q P x|^2 least: Q = U V' of the
-        singular value decomposition U D V' of mean (S x)(P x)' (orthogonal Procrustes; Schoenemann 1966).
+        both of centred vectors x, the turn Q is the orthogonal one that brings Q P x nearest to S x in squared distance:
+        Q = U V' of the singular value decomposition U D V' of the mean of (S x)(P x)' (orthogonal Procrustes;
+        Schoenemann 1966).
 
         Args:
             samples: by platform, vectors of some of its items, (n, I).
