@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +161,26 @@ def test_cost_is_that_of_the_work_alone() -> None:
     if "while it ran" not in cost.memory_of:
         pytest.skip("this system does not forget its peak")
     assert cost.memory > small.memory + 250_000_000 and after.memory < cost.memory - 250_000_000
+
+
+def test_memory_that_the_command_line_keeps_is_not_counted_again() -> None:
+    """`transrec` tells the C library to keep freed memory, which cannot be taken back: so in a process of its own."""
+    program = """if True:
+        import numpy as np, torch
+        from transrec.cli.allocator import keep_freed_memory
+        from transrec.recipes.comparing.cost import with_cost
+        keep_freed_memory()
+        _, cost = with_cost(lambda: [np.ones(1_000_000).sum() for _ in range(3)], torch.device("cpu"))
+        _, large = with_cost(lambda: [np.ones(1_000_000) for _ in range(40)] and None, torch.device("cpu"))
+        _, after = with_cost(lambda: None, torch.device("cpu"))
+        print(large.memory - cost.memory, large.memory - after.memory, "while it ran" in after.memory_of)
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_", "LD_"))}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    grew, fell, forgotten = done.stdout.split()
+    if forgotten == "False":
+        pytest.skip("this system does not forget its peak")
+    assert int(grew) > 250_000_000 and int(fell) > 250_000_000
 
 
 def test_what_is_read_back_is_what_was_written(ground: Ground, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
 import time
 from collections.abc import Callable
@@ -59,6 +60,7 @@ def with_cost(work: Callable[[], Result], device: torch.device) -> tuple[Result,
 
 def _peak_forgotten() -> bool:
     """Let the system forget the peak so far, where it can (Linux, proc(5): clear_refs); whether it did."""
+    _give_back_freed()
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
@@ -66,8 +68,22 @@ def _peak_forgotten() -> bool:
     return True
 
 
+def _give_back_freed() -> None:
+    """Let the C library return what it keeps of freed memory, where it can (glibc): it belongs to earlier work."""
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
+
+
 def _resident_peak() -> int | None:
     if sys.platform == "win32":
         return None
+    status = Path("/proc/self/status")
+    if status.exists():
+        # getrusage also counts what the process was before it became this program: a copy of the one that started it
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return 1024 * int(line.split()[1])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak
