@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -48,7 +49,10 @@ class Rehearsal:
             return peak_of(lambda: self._pass(batch), self.device)
 
     def seconds(self, batches: Iterable[SequenceBatch]) -> float:
-        """The seconds on the clock that a step takes, as the mean over these batches, without moving the weights."""
+        """The seconds on the clock that a step takes, without moving the weights.
+
+        The median over these batches: on a busy machine one of few may take many times as long as the others.
+        """
         taken = []
         with self._unnoticed():
             for batch in batches:
@@ -56,7 +60,7 @@ class Rehearsal:
                 self._pass(batch)
                 taken.append(self._now() - begun)
                 self._task.zero_grad()
-        return sum(taken) / len(taken)
+        return statistics.median(taken)
 
     def moving_seconds(self) -> float:
         """The seconds on the clock that the optimiser takes for a step, tried on tensors of the same shapes."""
