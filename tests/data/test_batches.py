@@ -32,6 +32,9 @@ class Rows:
         assert len(np.unique(rows)) == len(rows), "every distinct item once"
         return ItemBatch(len(rows), {})
 
+    def loads(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return rows, np.ones(len(rows), dtype=np.int64)
+
 
 def split_of(lengths: list[int], seed: int = 0) -> Split:
     generator = np.random.default_rng(seed)
@@ -162,24 +165,18 @@ def test_a_batch_depends_on_seed_and_step_alone() -> None:
     )
 
 
-def test_ranks_share_a_batch_without_overlap() -> None:
-    split = split_of([9] * 10)
-    plan = WindowPlan("next", length=20)
-
-    def chains(made: SequenceBatches) -> list[tuple[int, ...]]:
-        batch = made.batch(0)
-        return [tuple(rows_at(batch, batch.history_BL[b][batch.mask_BL[b]])) for b in range(len(batch.mask_BL))]
-
-    whole = chains(batches(split, plan))
-    parts = [chains(batches(split, plan).of_rank(rank, 2)) for rank in range(2)]
-    assert sorted(whole) == sorted(parts[0] + parts[1])
-    assert len(parts[0]) == len(parts[1]) == 2
-
-
-def test_every_rank_has_a_window_of_every_batch() -> None:
-    made = [batches(split_of([9] * 5), WindowPlan("next", length=20)).of_rank(rank, 3) for rank in range(3)]
-    assert made[0].steps_per_epoch == 2, "the second batch has one window"
-    assert all(len(one.batch(1).mask_BL) >= 1 for one in made)
+def test_ranks_share_the_items_of_a_batch_without_overlap() -> None:
+    split, plan = split_of([9] * 10), WindowPlan("next", length=20, shared_negatives=4)
+    whole = batches(split, plan).batch(0)
+    parts = [batches(split, plan).of_rank(rank, 3).batch(0) for rank in range(3)]
+    for rank, part in enumerate(parts):
+        assert part.shares is not None
+        assert part.items.size == part.shares.sizes[rank]
+        for name in ("rows_U", "history_BL", "mask_BL", "targets_BT", "own_M2", "inclusion_U", "counts_C"):
+            assert getattr(part, name).equal(getattr(whole, name)), "every process knows the whole batch"
+        assert part.shares.order_U.sort().values.tolist() == list(range(len(whole.rows_U)))
+    assert sum(part.items.size for part in parts) == whole.items.size
+    assert whole.shares is None
 
 
 @pytest.mark.parametrize("memory", [0, 2])

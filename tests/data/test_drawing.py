@@ -62,13 +62,3 @@ def test_former_batches_are_not_drawn_again(monkeypatch: pytest.MonkeyPatch) -> 
     for step in range(6):
         made.before(step, made.at(step))
     assert asked == list(range(6))
-
-
-def test_every_rank_remembers_its_own_slices() -> None:
-    for rank in range(2):
-        mine = draws(1)
-        mine.before(1, mine.at(1))  # what is known of whole batches is none of a rank's
-        slices = mine.of_rank(rank, 2)
-        former = slices.before(2, slices.at(2))
-        assert set(former.rows_R.tolist()) <= set(slices.at(1).rows_U.tolist())
-        assert former.events == slices.at(1).events < draws(1).at(1).events

@@ -23,6 +23,9 @@ class Rows:
     def gather(self, rows: np.ndarray) -> ItemBatch:
         return ItemBatch(len(rows), {})
 
+    def loads(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return rows, np.ones(len(rows), dtype=np.int64)
+
 
 def batches(lengths: list[int], plan: WindowPlan, *, seed: int = 0) -> SequenceBatches:
     generator = np.random.default_rng(seed)

@@ -211,3 +211,26 @@ def test_rows_are_put_in_order_of_length_within_windows() -> None:
     assert store.in_order(3).tolist() == [1, 2, 0, 3, 5, 4, 6, 7]
     fixed = ContentStore.prepare(Catalog.from_items(items[:6]), {"text": Letters()})
     assert fixed.in_order(100).tolist() == list(range(6))
+
+
+def test_items_of_equal_content_are_one_load() -> None:
+    class Given(Letters):
+        modality = "given"
+
+        def reads(self, item: Item) -> bool:
+            return "given" in item.vectors
+
+        def prepare(self, items: Sequence[Item]) -> Mapping[str, Ragged]:
+            return {"ones": Ragged.of([torch.ones(int(item.vectors["given"][0])) for item in items])}
+
+    class Words(Letters):
+        def prepare(self, items: Sequence[Item]) -> Mapping[str, Ragged]:
+            return {"codes": Ragged.of([torch.tensor([ord(c) for c in item.text or ""]) for item in items])}
+
+    content = [("abc", [2.0]), ("d", [1.0]), ("abc", [3.0]), (None, [1.0])]
+    items = [Item(id=str(n), text=text, vectors={"given": vector}) for n, (text, vector) in enumerate(content)]
+    store = ContentStore.prepare(Catalog.from_items(items), {"text": Words(), "given": Given()})
+    same, sizes = store.loads(np.array([3, 2, 1, 0]))
+    assert same[1] == same[3], "the first modality decides, whatever the others hold"
+    assert len(set(same.tolist())) == 3
+    assert sizes.tolist() == [1, 3 + 3, 1 + 1, 3 + 2]

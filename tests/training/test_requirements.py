@@ -4,19 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from cases import Case
 
 from transrec.errors import TrainingError
-from transrec.training.requirements import chunk_of, require_fit
+from transrec.training.requirements import chunk_of
 from transrec.training.settings import TrainingSettings
-
-
-def test_a_memory_of_several_processes_is_refused() -> None:
-    remembering, plain = Case(memory=2), Case()
-    require_fit(remembering.model, remembering.objective, 1)
-    require_fit(plain.model, plain.objective, 2)
-    with pytest.raises(TrainingError, match="one process, 2 train together"):
-        require_fit(remembering.model, remembering.objective, 2)
 
 
 def test_a_device_that_would_draw_another_dropout_is_said() -> None:

@@ -19,6 +19,7 @@ from transrec.data.counts import Counts, Evidence
 from transrec.data.drawing import Draws
 from transrec.data.histories import Histories
 from transrec.data.ragged import moved
+from transrec.data.sharing import dealt
 from transrec.data.splits import Split
 from transrec.data.windows import WindowPlan
 
@@ -76,11 +77,28 @@ class ItemBatch:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SequenceBatch:
-    """What one training step sees.
+class Shares:
+    """Which items of a batch each of several processes encodes; together they have every one of them once.
 
     Attributes:
-        items: the U distinct items that occur anywhere below.
+        order_U: places of all items among the U, int64; those of the first process first.
+        sizes: how many each process has.
+    """
+
+    order_U: Tensor
+    sizes: tuple[int, ...]
+
+    def to(self, device: torch.device) -> Shares:
+        """The same on another device."""
+        return replace(self, order_U=moved(self.order_U, device))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SequenceBatch:
+    """What one training step sees; where several processes train together, each of them sees all of it.
+
+    Attributes:
+        items: the U distinct items that occur anywhere below; where processes share them, those of this one alone.
         rows_U: their catalog rows.
         history_BL: which item stands where, as an index below U; 0 in padded slots. Oldest first, padded on the right.
         mask_BL: which slots of the history are real.
@@ -97,6 +115,7 @@ class SequenceBatch:
         hidden_BL: which real slots of the history an objective is to hide and fill in, bool; None if the plan hides nothing.
         times_BL: when the events of the history were, in whole seconds, int64, unknown in padded slots (see
             :data:`~transrec.data.times.UNKNOWN_TIME`); None if the plan does not ask.
+        shares: which items each process encodes; None where one has them all.
         former_R: catalog rows of the former batches' items that this batch does not have, increasing; None if the plan
             remembers nothing. Their content is not here.
         evidence: what the platform's counts say about the candidates for every real target, in their order, each without the
@@ -119,13 +138,15 @@ class SequenceBatch:
     former_R: Tensor | None = None
     evidence: Evidence | None = None
     times_BL: Tensor | None = None
+    shares: Shares | None = None
 
     def to(self, device: torch.device) -> SequenceBatch:
         """The same batch on another device."""
-        own = {name: getattr(self, name) for name in self.__slots__ if name not in ("items", "evidence")}
-        tensors = {name: moved(tensor, device) for name, tensor in own.items() if tensor is not None}
+        own = {name: getattr(self, name) for name in self.__slots__ if name not in ("items", "evidence", "shares")}
+        tensors: dict[str, Any] = {name: moved(tensor, device) for name, tensor in own.items() if tensor is not None}
         evidence = None if self.evidence is None else self.evidence.to(device)
-        return replace(self, items=self.items.to(device), evidence=evidence, **tensors)
+        shares = None if self.shares is None else self.shares.to(device)
+        return replace(self, items=self.items.to(device), evidence=evidence, shares=shares, **tensors)
 
 
 class ItemSource(Protocol):
@@ -134,6 +155,10 @@ class ItemSource(Protocol):
     def __len__(self) -> int: ...
     def gather(self, rows: np.ndarray) -> ItemBatch:
         """The items of these distinct rows, in this order."""
+        ...
+
+    def loads(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of each of these rows a number that items of equal content share, and how much there is to encode, both int64."""
         ...
 
 
@@ -157,7 +182,7 @@ class SequenceBatches:
         split: only its training events are used.
         source: where content comes from.
         plan: which windows.
-        batch_size: windows in a batch, over all ranks.
+        batch_size: windows in a batch.
         seed: of the order and of the negatives.
         counts: of the split's training events, to be asked about every target; not asked when None.
 
@@ -178,14 +203,15 @@ class SequenceBatches:
         events = split.interactions
         self._rows, self._starts, self._train_ends = events.rows, events.offsets[:-1], split.train_ends
         self._source, self._plan, self._counts = source, plan, counts
+        self._rank, self._ranks = 0, 1
         self._draws = Draws(split, len(source), plan, batch_size=batch_size, seed=seed)
         events_V = split.train_counts(len(source))
         self._popularity = (events_V / events_V.sum()).astype(np.float32)
 
     def of_rank(self, rank: int, ranks: int) -> SequenceBatches:
-        """The same batches, of each the slice that one of several processes has."""
+        """The same batches, with the content of those items alone that one of several processes is to encode."""
         own = copy.copy(self)
-        own._draws = self._draws.of_rank(rank, ranks)
+        own._rank, own._ranks = rank, ranks
         return own
 
     def __len__(self) -> int:
@@ -228,8 +254,13 @@ class SequenceBatches:
             owners_Q, places_Q = drawn.target_mask_BT.nonzero()
             seen_Q = drawn.target_starts[owners_Q] + places_Q - self._starts[drawn.users][owners_Q]
             evidence = self._counts.evidence_without_own(training, owners_Q, seen_Q, rows_C)
-        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        return SequenceBatch(items=self._source.gather(rows_U), evidence=evidence, **tensors)
+        tensors: dict[str, Any] = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        if self._ranks == 1:
+            return SequenceBatch(items=self._source.gather(rows_U), evidence=evidence, **tensors)
+        deal = dealt(*self._source.loads(rows_U), self._ranks)
+        shares = Shares(torch.from_numpy(np.concatenate(deal)), tuple(len(own) for own in deal))
+        items = self._source.gather(rows_U[deal[self._rank]])
+        return SequenceBatch(items=items, evidence=evidence, shares=shares, **tensors)
 
     def _inclusion(self, rows: np.ndarray, events: int, *, batches: int) -> np.ndarray:
         """The probability that these items are in a batch, or in any of several, float32.

@@ -5,7 +5,6 @@ Axes: B users (windows), L history length, T targets, K negatives, U distinct it
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import final
 
@@ -73,7 +72,7 @@ class Draws:
         split: only its training events are used.
         num_items: V.
         plan: which windows.
-        batch_size: windows in a batch, over all ranks.
+        batch_size: windows in a batch.
         seed: of the order, of the negatives and of what is hidden.
 
     Raises:
@@ -84,19 +83,13 @@ class Draws:
         split.require_trainable()
         self._rows, self._times = split.interactions.rows, split.interactions.times
         self._num_items, self._plan, self._seed = num_items, plan, seed
-        self._batch_size, self._rank, self._ranks = batch_size, 0, 1
+        self._batch_size = batch_size
         starts = split.interactions.offsets[:-1]
         self._windows = windows_of(starts, split.train_ends, plan)
         self._kept_order: tuple[int, np.ndarray] | None = None
         self._kept_rows: dict[int, tuple[np.ndarray, int]] = {}
         avoided_ends = split.interactions.offsets[1:] if plan.negatives_avoid == "line" else split.train_ends
         self._negatives = UniformNegatives(self._rows, starts, avoided_ends, num_items) if plan.negatives else None
-
-    def of_rank(self, rank: int, ranks: int) -> Draws:
-        """The same draws, of each batch the slice that one of several processes has."""
-        own = copy.copy(self)
-        own._rank, own._ranks, own._kept_rows = rank, ranks, {}
-        return own
 
     def __len__(self) -> int:
         return len(self._windows)
@@ -114,7 +107,7 @@ class Draws:
     def at(self, step: int) -> Drawn:
         """What the batch of this step is made of."""
         users, history_starts, history_ends, target_starts, target_ends = self._chosen(step).T
-        plan, generator = self._plan, np.random.default_rng([self._seed, step, 1 + self._rank])
+        plan, generator = self._plan, np.random.default_rng([self._seed, step, 1])
         events_BL, mask_BL = _slots(history_starts, history_ends, plan.length)
         events_BT, target_mask_BT = _slots(target_starts, target_ends, plan.width)
         history_BL, targets_BT = self._rows[events_BL], self._rows[events_BT]
@@ -159,13 +152,10 @@ class Draws:
         return Former(np.setdiff1d(rows, drawn.rows_U), sum(events for _, events in kept.values()), len(steps))
 
     def _chosen(self, step: int) -> np.ndarray:
-        """The windows of this step and rank."""
+        """The windows of this step."""
         epoch, place = divmod(step, self.steps_per_epoch)
-        order = self._order(epoch)
-        chosen = order[place * self._batch_size : (place + 1) * self._batch_size]
-        if len(chosen) < self._ranks:  # every rank needs a window, so some are seen twice
-            chosen = np.resize(np.concatenate([chosen, order]), self._ranks)
-        windows: np.ndarray = self._windows[chosen[self._rank :: self._ranks]]
+        chosen = self._order(epoch)[place * self._batch_size : (place + 1) * self._batch_size]
+        windows: np.ndarray = self._windows[chosen]
         return windows
 
     def _order(self, epoch: int) -> np.ndarray:

@@ -112,6 +112,24 @@ class ContentStore:
         parts = {name: part for name, part in found.items() if part is not None}
         return ItemBatch(len(rows), parts, self.platform)
 
+    def loads(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of each of these rows a number that items of equal content share, and how much there is to encode, both int64.
+
+        Items count as equal by the first modality that they have, so that none of its content is encoded twice.
+        """
+        same, sizes = np.full(len(rows), -1, dtype=np.int64), np.zeros(len(rows), dtype=np.int64)
+        begin = 0
+        for part in self.parts.values():
+            slots = part.slots_V[rows]
+            held = slots >= 0
+            sizes[held] += part.sizes(slots[held])
+            first = held & (same < 0)
+            same[first] = begin + slots[first]
+            begin += len(part)
+        alone = same < 0  # nothing is encoded of these, whoever has them
+        same[alone] = begin + rows[alone]
+        return same, sizes
+
     def of_platform(self, platform: int) -> ContentStore:
         """The same content as that of another of the platforms that a model knows."""
         return ContentStore(self._size, self.parts, platform)

@@ -35,7 +35,7 @@ class SoftmaxSettings(Settings):
     memory: int = Field(default=0, ge=0)
     """Former batches whose items are further candidates, with the vectors that they had then. For encoders that learn, where
     every further item has to be encoded; where they are frozen, shared_negatives gives the same, and fresh, for nearly
-    nothing. One process only."""
+    nothing."""
     positions_at_once: int | None = Field(default=None, ge=1)
     """Positions that are scored at a time; what the backward pass needs of their scores is then computed once more, and
     memory does not grow with positions times candidates. The loss is the same. null: all of them at once."""
@@ -104,9 +104,9 @@ class InBatchSoftmax(Objective):
         candidates_CD = pushed_CD = outputs.items.fused_UD
         if self.settings.memory:
             # an item is a candidate so many times as often as it is here to learn from it
-            often_U = batch.inclusion_C[: batch.items.size] / batch.inclusion_U.clamp(min=1e-12)
+            often_U = batch.inclusion_C[: len(batch.rows_U)] / batch.inclusion_U.clamp(min=1e-12)
             candidates_CD = self._memory.with_former(batch, outputs.items.fused_UD)
-            pushed_CD = torch.cat([learning(outputs.items.fused_UD, often_U), candidates_CD[batch.items.size :]])
+            pushed_CD = torch.cat([learning(outputs.items.fused_UD, often_U), candidates_CD[len(batch.rows_U) :]])
         correction_C = self._correction_C(batch)
 
         def term(positions: Positions) -> tuple[Tensor, Tensor]:

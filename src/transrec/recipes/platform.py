@@ -82,7 +82,7 @@ class Platform:
 def batches_of(
     platforms: Sequence[Platform], objective: Objective, training: TrainingSettings
 ) -> SequenceBatches | MixedBatches:
-    """The batches of a training on these platforms, of each batch the slice that this process has.
+    """The batches of a training on these platforms, with the items that this process encodes.
 
     Args:
         platforms: encoded.

@@ -7,7 +7,6 @@ import torch
 from transrec.data.batches import SequenceBatch
 from transrec.errors import TrainingError
 from transrec.model import TransRec
-from transrec.objectives.objective import Objective
 from transrec.training.settings import AUTO, TrainingSettings
 
 
@@ -40,19 +39,3 @@ def chunk_of(settings: TrainingSettings, device: torch.device) -> int | None:
             remedy="leave it out, or make training.batch_size smaller",
         )
     return settings.items_at_once
-
-
-def require_fit(model: TransRec, objective: Objective, processes: int) -> None:
-    """Raise an error where an objective cannot train a model, or not in so many processes.
-
-    Raises:
-        ModelError: it cannot train the model.
-        TrainingError: every process would remember items of its own, and one alone writes checkpoints.
-    """
-    objective.check(model)
-    if objective.plan.memory and processes > 1:
-        raise TrainingError(
-            f"former batches are remembered by one process, {processes} train together",
-            where="objective.softmax.memory",
-            remedy="set it to 0: together they have larger batches as it is; or train in one process",
-        )

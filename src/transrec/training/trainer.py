@@ -28,8 +28,9 @@ from transrec.training.log import TrainingLog
 from transrec.training.optimiser import optimiser_groups, rate_factor, set_rates
 from transrec.training.precision import rounds_to_bfloat16
 from transrec.training.rehearsal import Rehearsal
-from transrec.training.requirements import chunk_of, require_fit, require_times
+from transrec.training.requirements import chunk_of, require_times
 from transrec.training.settings import TrainingSettings
+from transrec.training.together import Together
 from transrec.training.unfreezing import Unfreezing
 
 Validate = Callable[[TransRec], Mapping[str, float]]
@@ -56,17 +57,29 @@ class Fit:
 
 
 class Task(nn.Module):
-    """Model and objective as one module from batch to loss, so that data-parallel wrappers see every parameter used."""
+    """Model and objective as one module from batch to loss, so that data-parallel wrappers see every parameter used.
 
-    def __init__(self, model: TransRec, objective: Objective) -> None:
+    Args:
+        model: what learns.
+        objective: what is made smaller.
+        together: how several processes compute a batch; None where one does.
+
+    Raises:
+        ModelError: the objective cannot train the model.
+    """
+
+    def __init__(self, model: TransRec, objective: Objective, together: Together | None = None) -> None:
         super().__init__()
+        objective.check(model)
         self.model = model
         self.objective = objective
+        self.together = together
 
     def forward(self, batch: SequenceBatch) -> Loss:
         """The loss of a batch."""
         require_times(self.model, batch)
-        loss: Loss = self.objective(self.model, self.model(batch), batch)
+        outputs = self.together.outputs(self.model, batch) if self.together else self.model(batch)
+        loss: Loss = self.objective(self.model, outputs, batch)
         return loss
 
 
@@ -111,17 +124,16 @@ class Trainer:
 
         Raises:
             ModelError: the objective cannot train the model.
-            TrainingError: nothing learns, the loss is not a number, the device cannot read some items at a time, or several
-                processes are to remember former batches.
+            TrainingError: nothing learns, the loss is not a number, or the device cannot read some items at a time.
             RunError: there is nothing to resume.
         """
         settings = self.settings
         accelerator = _accelerator(settings)
-        require_fit(model, objective, accelerator.num_processes)
         per_epoch = max(1, batches.steps_per_epoch // settings.accumulate)
         total = min(settings.epochs * per_epoch, settings.max_steps or settings.epochs * per_epoch)
         optimiser = torch.optim.AdamW(optimiser_groups(model, settings, self.anchored, total=total))
-        task, optimiser = accelerator.prepare(Task(model, objective), optimiser)
+        alone = Task(model, objective, _together(accelerator))
+        task, optimiser = accelerator.prepare(alone, optimiser)
         folder = self.folder if accelerator.is_main_process else None
         keeper = Keeper(self.folder, objective, minutes=settings.checkpoint_minutes, writes=accelerator.is_main_process)
         anchor = Anchor(model, self.anchored, settings.anchor)
@@ -132,7 +144,7 @@ class Trainer:
         progress = keeper.load(model, optimiser) if resume else keeper.begin(model, optimiser)
         model.items.at_once = chunk_of(settings, accelerator.device)
         if accelerator.is_main_process:
-            self._tell_estimate(model, objective, batches, Course(progress.step, total, per_epoch, settings.accumulate))
+            self._tell_estimate(alone, batches, Course(progress.step, total, per_epoch, settings.accumulate))
         unfreezing = Unfreezing(model, settings.unfreeze_every, per_epoch=per_epoch, total=total)
 
         with TrainingLog(
@@ -170,14 +182,19 @@ class Trainer:
 
     def rehearsal(self, model: TransRec, objective: Objective) -> Rehearsal:
         """Steps of such a training, to try what they take, on the device that the model is on."""
-        rounded = rounds_to_bfloat16(self.settings.precision, model.device)
-        return Rehearsal(Task(model, objective), model.device, bfloat16=rounded)
+        return self._rehearsal_of(Task(model, objective))
 
-    def _tell_estimate(self, model: TransRec, objective: Objective, batches: Batches, course: Course) -> None:
+    def _rehearsal_of(self, task: Task) -> Rehearsal:
+        """Steps of this task; where several processes share it, this one tries alone."""
+        together = task.together and task.together.rehearsed()
+        rounded = rounds_to_bfloat16(self.settings.precision, task.model.device)
+        return Rehearsal(Task(task.model, task.objective, together), task.model.device, bfloat16=rounded)
+
+    def _tell_estimate(self, task: Task, batches: Batches, course: Course) -> None:
         """Tell what a long training is going to take, if anybody reads it."""
         console = self.console or Console(stderr=True)
         if self.settings.estimate and course.total - course.start >= LONG and not console.quiet:
-            found = estimated(self.rehearsal(model, objective), batches, course, ask=self.settings.precision == "auto")
+            found = estimated(self._rehearsal_of(task), batches, course, ask=self.settings.precision == "auto")
             console.print(str(found), highlight=False, markup=False, soft_wrap=True)
 
     def _step(
@@ -246,6 +263,12 @@ def _accelerator(settings: TrainingSettings) -> Accelerator:
         # the part of a batch that a rank has may lack a modality, and then its encoder is not used
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
+
+
+def _together(accelerator: Accelerator) -> Together | None:
+    """How the processes compute a batch; None where there is one."""
+    ranks = accelerator.num_processes
+    return Together.between_processes(accelerator.process_index, ranks) if ranks > 1 else None
 
 
 def resolve_device(name: str) -> torch.device:

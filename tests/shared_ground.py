@@ -1,0 +1,122 @@
+"""Steps of trainings whose batches one process or several compute, for the test that they are the same steps."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from transrec.data.batches import SequenceBatch, SequenceBatches
+from transrec.data.counts import Counts
+from transrec.data.dataset import Dataset
+from transrec.data.splits import leave_one_out
+from transrec.data.store import ContentStore
+from transrec.data.worlds import World
+from transrec.items.scratch import new_image_backbone, new_text_backbone
+from transrec.model import ModelSettings, TransRec
+from transrec.objectives import ObjectiveSettings, build_objective
+from transrec.training.together import Together
+from transrec.training.trainer import Task
+
+CASES: Mapping[str, Mapping[str, object]] = {
+    "softmax": {"objective": {"kind": "softmax", "softmax": {"shared_negatives": 5}}},
+    "softmax with a memory": {"objective": {"kind": "softmax", "softmax": {"memory": 2}}},
+    "gbce": {"objective": {"kind": "gbce"}},
+    "multistep": {"objective": {"kind": "multistep"}, "prior": "none"},
+    "masked": {
+        "objective": {"kind": "masked", "masked": {"share": 0.4}},
+        "prior": "none",
+        "users": {"attention": "bidirectional", "mask_token": True},
+    },
+    "gated": {"objective": {"kind": "softmax"}, "users": {"kind": "gated", "gated": {"untimed": 0.0}}},
+    "a batch smaller than the processes": {
+        "objective": {"kind": "softmax", "softmax": {"shared_negatives": 5}},
+        "batch_size": 1,
+        "window": 2,
+    },
+}
+"""By name: the objective, and what differs of the model and the batches."""
+
+STEPS = 3
+
+
+def ground(folder: Path) -> None:
+    """A platform of texts and pictures, of which some items have one and some both, and two small networks."""
+    world = World.make(np.random.default_rng(0), topics=4)
+    data = world.platform("both", users=24, items=40, generator=np.random.default_rng(1), modalities="mixed")
+    data.save(folder / "data")
+    texts = [text for text in data.catalog.column("text").to_list() if text]
+    new_text_backbone(texts, folder / "text", width=16, layers=2, heads=2)
+    new_image_backbone(folder / "image", side=16, width=16, layers=1)
+
+
+def steps_of(folder: Path, case: str, rank: int = 0, ranks: int = 1) -> dict[str, Tensor]:
+    """Losses and gradients of the first steps, by name; and, under ``encoded``, how many contents this process encoded."""
+    chosen = CASES[case]
+    dataset = Dataset.open(folder / "data")
+    form = {
+        "items": {
+            "width": 16,
+            "text": {"backbone": str(folder / "text"), "max_length": 12},
+            "image": {"backbone": str(folder / "image")},
+        },
+        "users": {"window": chosen.get("window", 6), "layers": 1, "heads": 2, "feedforward": 16, "dropout": 0.0},
+        "prior": chosen.get("prior", "counts"),
+    }
+    form["users"] = {**form["users"], **chosen.get("users", {})}  # type: ignore[dict-item]
+    model = TransRec.build(ModelSettings.from_mapping(form), [dataset.catalog], seed=3)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    for encoder in model.items.preparers().values():
+        for name in ("attention_probs_dropout_prob", "hidden_dropout_prob"):
+            setattr(encoder.backbone.config, name, 0.0)
+    store = ContentStore.prepare(dataset.catalog, model.items.preparers())
+    objective = build_objective(ObjectiveSettings.from_mapping(chosen["objective"]), model)
+    split = leave_one_out(dataset.interactions)
+    counts = Counts.of(split, len(dataset.catalog)) if objective.asks_counts else None
+    size = chosen.get("batch_size", 8)
+    batches = SequenceBatches(split, store, objective.plan, batch_size=size, seed=1, counts=counts)  # type: ignore[arg-type]
+    task: torch.nn.Module = Task(model, objective, Together.between_processes(rank, ranks) if ranks > 1 else None)
+    if ranks > 1:
+        task = torch.nn.parallel.DistributedDataParallel(task, find_unused_parameters=True)
+        batches = batches.of_rank(rank, ranks)
+    task.train()
+    found: dict[str, Tensor] = {"encoded": torch.zeros(STEPS, dtype=torch.int64)}
+    for step in range(STEPS):
+        batch = batches.batch(step)
+        found["encoded"][step] = contents_of(batch)
+        loss = task(batch)
+        loss.total.backward()
+        found[f"{step} loss"] = loss.total.detach()
+        found |= {
+            f"{step} {name}": torch.zeros_like(own) if own.grad is None else own.grad.clone()
+            for name, own in model.named_parameters()
+        }
+        task.zero_grad()
+    return found
+
+
+def contents_of(batch: SequenceBatch) -> int:
+    """How many contents the encoders are given for a batch."""
+    parts = batch.items.parts.values()
+    return sum(len(part.index_n) if part.inverse_n is None else int(part.inverse_n.max()) + 1 for part in parts)
+
+
+def main() -> None:
+    """What one of several processes does: every case, and what it found into a file."""
+    folder = Path(sys.argv[1])
+    torch.distributed.init_process_group("gloo")
+    rank, ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
+    for place, case in enumerate(CASES):
+        safetensors.torch.save_file(steps_of(folder, case, rank, ranks), folder / f"{place}-{rank}.safetensors")
+    torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()
