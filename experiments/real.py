@@ -50,7 +50,7 @@ COMPARISONS = {
 }
 """By target: what is transferred to it, and more options; rates are tried where a training takes less than a minute."""
 
-SEVERAL = ("office", "fashion", "books")
+SEVERAL = ("office", "fashion", "books", "films")
 """Targets that are compared over several seeds and with few users, too."""
 
 SIMPLE = ("popularity", "markov", "ease", "ials", "similarity")
@@ -63,7 +63,7 @@ def main() -> None:
     """Do what has not been done yet, and print the table of what came out."""
     options = _options()
     for name in PLATFORMS:
-        _ingest(name, options)
+        ingested(name, options)
     for target in COMPARISONS:
         if _wanted(target, options):
             _compare(target, ROWS, "rows", ("--seeds", "0"), options)
@@ -89,24 +89,25 @@ def _wanted(name: str, options: argparse.Namespace) -> bool:
     return not options.only or name in options.only
 
 
-def _ingest(name: str, options: argparse.Namespace) -> None:
+def ingested(name: str, options: argparse.Namespace) -> None:
+    """Ingest this platform if it is not there yet."""
     folder, template, pictures = PLATFORMS[name]
     source, out = options.data_root / folder, options.out / "data" / name
     if (out / "dataset.json").exists():
         return
     command = ["ingest", "--interactions", source / "interactions.csv", "--items", source / "items.csv"]
     command += ["--text", template, "--out", out, "--picture-side", "128"]
-    _run([*command, *(["--images", source / "images"] if pictures else [])])
+    ran([*command, *(["--images", source / "images"] if pictures else [])])
 
 
 def _train(name: str, platforms: tuple[str, ...], options: argparse.Namespace) -> None:
     run = options.out / "runs" / name
-    if _trained(run):
+    if trained(run):
         return
     command = ["train", *(options.out / "data" / platform for platform in platforms), "--out", run, "--config", CONFIG]
     command += ["--model.items.text.backbone", options.minilm]
     command += ["--model.items.custom-options.image.weights", options.squeezenet]
-    _run([*command, *(["--resume"] if run.exists() else [])])
+    ran([*command, *(["--resume"] if run.exists() else [])])
 
 
 def _compare(target: str, rows: tuple[str, ...], name: str, chosen: tuple[str, ...], options: argparse.Namespace) -> None:
@@ -118,17 +119,23 @@ def _compare(target: str, rows: tuple[str, ...], name: str, chosen: tuple[str, .
     _train(source, SOURCES[source], options)
     out = options.out / "compare" / target
     command = ["compare", options.out / "runs" / source, "--data", options.out / "data" / target, "--out", out]
-    _run([*command, "--rows", ",".join(rows), *chosen, *more])
+    ran([*command, "--rows", ",".join(rows), *chosen, *more])
     kept.parent.mkdir(parents=True, exist_ok=True)
     for file in ("compare.png", "compare.json"):
         shutil.copy(out / file, kept.with_suffix(Path(file).suffix))
 
 
-def _trained(run: Path) -> bool:
+def trained(run: Path) -> bool:
+    """Whether a training came to its end."""
     return (run / "README.md").exists()
 
 
-def _run(command: list[object]) -> None:
+def ran(command: list[object]) -> None:
+    """Call a verb, and say so and how long it took.
+
+    Raises:
+        CalledProcessError: it failed.
+    """
     words = [str(word) for word in command]
     print("$ transrec " + " ".join(words), flush=True)
     start = time.monotonic()

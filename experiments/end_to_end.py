@@ -1,0 +1,56 @@
+"""Encoders that learn, from scratch and before a transfer, on real platforms; docs/results.md holds what came out.
+
+A source is trained with the top block of each encoder learning, then ``transrec compare`` holds the transfer of it against
+training from scratch in the same way, and against frozen encoders, all with the candidates of the batch alone.
+
+::
+
+    PYTHONPATH=. python experiments/end_to_end.py --data-root DATA --minilm FOLDER --squeezenet FILE --out OUT
+
+``OUT`` is the folder of ``experiments/real.py``, whose datasets are used, and made if they are not there. It can be
+interrupted: what is done is not done again, and a training resumes. Two cores take hours; ``--seeds 0`` is the beginning.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from experiments.real import CONFIG, PLATFORMS, ingested, ran, trained
+
+END_TO_END = (
+    *("--tune", "top:1"),
+    *("--objective.softmax.shared-negatives", "0"),  # each of them would have to be encoded
+    *("--training.learning-rate", "0.002"),
+)
+EPOCHS = {"source": "2", "target": "4"}
+ROWS = ("popularity", "similarity", "frozen", "scratch", "zero-shot", "transferred")
+
+
+def main() -> None:
+    """Do what has not been done yet."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-root", type=Path, required=True, help="the folder with the four sets")
+    parser.add_argument("--minilm", type=Path, required=True, help="the folder of all-MiniLM-L6-v2")
+    parser.add_argument("--squeezenet", type=Path, required=True, help="SqueezeNet 1.1 weights as safetensors")
+    parser.add_argument("--out", type=Path, required=True, help="where datasets and runs go")
+    parser.add_argument("--source", default="films", choices=list(PLATFORMS))
+    parser.add_argument("--target", default="office", choices=list(PLATFORMS))
+    parser.add_argument("--seeds", default="0,1,2", help="of the comparison")
+    options = parser.parse_args()
+    for name in (options.source, options.target):
+        ingested(name, options)
+    run = options.out / "runs" / f"{options.source}-top1"
+    if not trained(run):
+        command = ["train", options.out / "data" / options.source, "--out", run, "--config", CONFIG]
+        command += ["--model.items.text.backbone", options.minilm]
+        command += ["--model.items.custom-options.image.weights", options.squeezenet]
+        command += [*END_TO_END, "--training.epochs", EPOCHS["source"]]
+        ran([*command, *(["--resume"] if run.exists() else [])])
+    command = ["compare", run, "--data", options.out / "data" / options.target]
+    command += ["--out", options.out / "compare" / f"{options.target}-top1", "--rows", ",".join(ROWS)]
+    ran([*command, "--seeds", options.seeds, "--training.epochs", EPOCHS["target"]])
+
+
+if __name__ == "__main__":
+    main()
