@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -42,9 +42,15 @@ class Settings(BaseModel):
         """
         return cls.from_mapping(read_yaml(path), where=str(path))
 
-    def to_yaml(self, path: str | Path) -> None:
-        """Write every setting, defaults too, so that a file means the same when a default changes later."""
-        Path(path).write_text(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
+    def to_yaml(self, path: str | Path, *, without: Collection[str] = ()) -> None:
+        """Write every setting, defaults too, so that a file means the same when a default changes later.
+
+        Args:
+            path: of the file.
+            without: settings that are left out.
+        """
+        values = self.model_dump(mode="json", exclude=set(without))
+        Path(path).write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
 
     def updated(self, values: Mapping[str, Any], *, where: str = "settings") -> Self:
         """These settings with some replaced; nested mappings are merged, everything is validated again."""

@@ -155,6 +155,13 @@ def transformer_blocks(backbone: nn.Module) -> Sequence[nn.Module]:
     return tuple(lists[sizes.index(max(sizes))])
 
 
+def position_padding(backbone: nn.Module) -> int | None:
+    """The padding token's place in a table of positions, behind which RoBERTa's positions begin; None in other tables."""
+    table = next((module for name, module in backbone.named_modules() if name.endswith("position_embeddings")), None)
+    place: int | None = getattr(table, "padding_idx", None)
+    return place
+
+
 def save_backbone_config(backbone: PreTrainedModel, folder: Path) -> None:
     """Write what :func:`empty_backbone` needs: the configuration and which class it configures."""
     folder.mkdir(parents=True, exist_ok=True)

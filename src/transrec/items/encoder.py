@@ -140,6 +140,13 @@ class ModalityEncoder(nn.Module, ABC):
     def save_assets(self, folder: Path) -> None:
         """Write what :meth:`from_assets` needs (configuration, tokenizer, processor), without the weights."""
 
+    def save_identity(self, folder: Path) -> None:
+        """Write what decides, besides the weights, which vector an item gets: what is kept of items is kept under it.
+
+        This one writes all that :meth:`save_assets` does. Leave out what changes the time alone.
+        """
+        self.save_assets(folder)
+
     @classmethod
     @abstractmethod
     def from_assets(cls, folder: Path) -> Self:

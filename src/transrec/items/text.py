@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -24,16 +25,19 @@ from transrec.items.backbones import (
     empty_backbone,
     load_backbone,
     load_tokenizer,
+    position_padding,
     save_backbone_config,
     tower_of,
     transformer_blocks,
 )
 from transrec.items.buckets import length_buckets
 from transrec.items.encoder import STATES, ModalityEncoder, Prepared
+from transrec.items.packed import by_length, packed_states, why_not_packed
 from transrec.items.pooling import PoolingKind, build_pooling
 from transrec.settings import Settings
 
 VERSION = 2
+_Run = Callable[[Ragged], Tensor]
 
 
 class TextSettings(Settings):
@@ -51,6 +55,10 @@ class TextSettings(Settings):
     frozen_dropout: bool = False
     """Whether blocks that learn nothing drop activations in training all the same, as published. What they make of a text
     then changes from step to step and cannot be kept."""
+    batching: Literal["auto", "packed", "buckets", "padded"] = "auto"
+    """How the texts of a batch are laid out, which changes the time and no number but by rounding: packed one after the
+    other, without any padding; in buckets of about one length; or padded to the longest. auto packs them on an accelerator
+    where the backbone allows it, pads them there where it does not, and takes buckets on a CPU."""
 
 
 class TextEncoder(ModalityEncoder):
@@ -111,20 +119,29 @@ class TextEncoder(ModalityEncoder):
 
     def forward(self, prepared: Prepared) -> Tensor:
         tokens = _tokens(prepared)
-        return self._whole(tokens) if self._attends_padding else _in_buckets(tokens, self._whole)
+        return self._whole(tokens) if self._attends_padding else self._laid_out(tokens, self._whole, self._line)
 
     def lower(self, prepared: Prepared, below: int) -> Prepared:
         if self._attends_padding:
             return super().lower(prepared, below)  # the activations of padding count, and where it begins does too
         tokens = _tokens(prepared)
-        states_NTC = self.cut(below).lower(lambda: self._whole(tokens))
         # all that upper needs of the tokens is how many there are
+        if self._layout(tokens) == "packed":
+            tokens, back = by_length(tokens)
+            states_1PC = self.cut(below).lower(lambda: self._line(tokens))
+            states = Ragged(states_1PC[0], tokens.lengths_n, tokens.longest)
+            return {STATES: states if back is None else states.take(back)}
+        states_NTC = self.cut(below).lower(lambda: self._whole(tokens))
         return {STATES: Ragged.from_padded(states_NTC, tokens.lengths_n, tokens.longest)}
 
     def upper(self, lowered: Prepared, below: int) -> Tensor:
         if self._attends_padding:
             return super().upper(lowered, below)
-        return _in_buckets(lowered[STATES], lambda states: self._from_states(states, below))
+        return self._laid_out(
+            lowered[STATES],
+            lambda states: self._from_states(states, states.padded(), self._whole, below),
+            lambda states: self._from_states(states, states.values[None], self._line, below),
+        )
 
     def _whole(self, tokens: Ragged) -> Tensor:
         """Vectors from tokens (int64), as one padded batch."""
@@ -136,18 +153,63 @@ class TextEncoder(ModalityEncoder):
         pooled: Tensor = self.pooling(tokens_NTC, torch.ones_like(mask_NT) if self._attends_padding else mask_NT)
         return pooled
 
+    def _line(self, tokens: Ragged) -> Tensor:
+        """Vectors from tokens (int64), as one line without padding."""
+        states = packed_states(self.backbone, tokens)
+        # what pools is padded, which is little work; on the CPU little padding, too
+        return _in_buckets(states, self._pooled) if states.values.device.type == "cpu" else self._pooled(states)
+
+    def _pooled(self, states: Ragged) -> Tensor:
+        pooled: Tensor = self.pooling(states.padded(), states.mask())
+        return pooled
+
+    def _laid_out(self, content: Ragged, padded: _Run, packed: _Run) -> Tensor:
+        """Run one of these over texts, as often and in the order that their layout asks for."""
+        layout = self._layout(content)
+        if layout == "padded":
+            return padded(content)
+        if layout == "buckets":
+            return _in_buckets(content, padded)
+        content, back = by_length(content)
+        vectors = packed(content)
+        return vectors if back is None else vectors[back]
+
+    def _layout(self, content: Ragged) -> Literal["packed", "buckets", "padded"]:
+        """What the setting comes to on the device that content is on."""
+        chosen, device = self.settings.batching, content.values.device.type
+        if chosen in ("buckets", "padded"):
+            return chosen
+        if (chosen == "packed" or device != "cpu") and self.why_not_packed(device) is None:
+            return "packed"
+        return "buckets" if device == "cpu" else "padded"
+
+    def why_not_packed(self, device: str) -> str | None:
+        """Why the backbone cannot be given packed texts; None when it can. It is tried once, on first use.
+
+        Args:
+            device: the type of the device that it is on.
+        """
+        tried: dict[tuple[str, bool], str | None] = self.__dict__.setdefault("_tried", {})
+        here = (device, torch.is_autocast_enabled(device))
+        if here not in tried:
+            tried[here] = why_not_packed(self.backbone, self.settings.max_length)
+            if tried[here] and self.settings.batching == "packed":
+                name = type(self.backbone).__name__
+                warnings.warn(f"texts are not packed for {name}: {tried[here]}", stacklevel=2)
+        return tried[here]
+
     @property
     def _attends_padding(self) -> bool:
         return self.settings.padding == "attended"
 
-    def _from_states(self, states: Ragged, below: int) -> Tensor:
-        """Vectors from the activations that enter a block, as one padded batch."""
+    def _from_states(self, states: Ragged, laid_out: Tensor, run: _Run, below: int) -> Tensor:
+        """Vectors from the activations that enter a block, laid out as the network is run on tokens."""
         anything = torch.zeros(len(states.values), dtype=torch.int64, device=states.values.device)
         stand_in = Ragged(anything, states.lengths_n, states.longest)  # for the masks; its embeddings are thrown away
         cut = self.cut(below)
         if not cut.known:
-            cut.lower(lambda: self._whole(stand_in))
-        return cut.upper(lambda: self._whole(stand_in), states.padded())
+            cut.lower(lambda: run(stand_in))
+        return cut.upper(lambda: run(stand_in), laid_out)
 
     def preparation_key(self) -> str:
         return f"text:{VERSION}:{self.settings.max_length}:{_tokenizer_digest(self.tokenizer)}"
@@ -164,6 +226,10 @@ class TextEncoder(ModalityEncoder):
         self.tokenizer.save_pretrained(folder)
         self.settings.to_yaml(folder / "encoder.yaml")
 
+    def save_identity(self, folder: Path) -> None:
+        self.save_assets(folder)
+        self.settings.to_yaml(folder / "encoder.yaml", without={"batching"})  # which changes no number but by rounding
+
     @classmethod
     def from_assets(cls, folder: Path) -> Self:
         tokenizer = load_tokenizer(str(folder))
@@ -176,16 +242,12 @@ def _tokens(prepared: Prepared) -> Ragged:
     return Ragged(tokens.values.long(), tokens.lengths_n, tokens.longest)
 
 
-def _in_buckets(content: Ragged, run: Callable[[Ragged], Tensor]) -> Tensor:
-    """Run something over items, on the CPU in buckets of about one length, so that little padding is computed.
-
-    An accelerator gets one batch: it is faster than several small ones.
-    """
-    if content.values.device.type != "cpu":
-        return run(content)
-    buckets = length_buckets(content.lengths_n)
+def _in_buckets(content: Ragged, run: _Run) -> Tensor:
+    """Run something over texts in buckets of about one length, so that little padding is computed."""
+    buckets = length_buckets(content.lengths_n.cpu())
     if len(buckets) == 1:
         return run(content)
+    buckets = [bucket.to(content.lengths_n.device) for bucket in buckets]
     vectors = torch.cat([run(content.take(bucket)) for bucket in buckets])
     return vectors[torch.argsort(torch.cat(buckets))]
 
@@ -199,8 +261,7 @@ def _check_length(backbone: PreTrainedModel, tokenizer: PreTrainedTokenizerBase,
         )
     limits = [tokenizer.model_max_length]
     if positions is not None:
-        table = next((m for n, m in backbone.named_modules() if n.endswith("position_embeddings")), None)
-        offset = getattr(table, "padding_idx", None)  # RoBERTa's positions begin after its padding token
+        offset = position_padding(backbone)
         limits.append(positions - (0 if offset is None else offset + 1))
     if wanted > min(limits):
         raise SettingsError(

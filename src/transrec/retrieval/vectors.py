@@ -88,10 +88,10 @@ def _to(values: Tensor | Ragged, device: torch.device) -> Any:
 
 
 def assets_digest(encoder: ModalityEncoder) -> str:
-    """32 hexadecimal digits that change with what an encoder is besides weights: its class, settings, tokenizer."""
+    """32 hexadecimal digits that change with what an encoder is besides weights: class, tokenizer, settings that matter."""
     digest = hashlib.blake2b(f"{type(encoder).__module__}.{type(encoder).__qualname__}".encode(), digest_size=16)
     with tempfile.TemporaryDirectory() as folder:
-        encoder.save_assets(Path(folder))
+        encoder.save_identity(Path(folder))
         for path in sorted(path for path in Path(folder).rglob("*") if path.is_file()):
             digest.update(str(path.relative_to(folder)).encode())
             digest.update(path.read_bytes())
