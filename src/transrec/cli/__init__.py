@@ -29,6 +29,7 @@ VERBS = {
     "study": "Comparisons side by side, for kinds of target (text, pictures) or sizes of the source: one table, one figure.",
     "evaluate": "Open the test split: rank the whole catalog, beside simple baselines, with intervals.",
     "recommend": "Recommend for a history of item ids.",
+    "report": "One HTML file that shows a run, or several side by side: data, training, numbers, items, users.",
 }
 """The verbs in the order in which people need them, and what each does."""
 
