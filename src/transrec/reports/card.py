@@ -153,7 +153,8 @@ def _texts(dataset: Dataset, name: str) -> list[str]:
 
     def draw(axes: Sequence[Axes]) -> None:
         own = axes[0]
-        own.hist(cut, bins=min(40, int(cut.max() - cut.min()) + 1), color=MAIN)
+        step = max(1, int(cut.max() - cut.min()) // 40)  # whole words, or bars would hold unlike numbers of lengths
+        own.hist(cut, bins=(np.arange(cut.min(), cut.max() + step + 1, step) - 0.5).tolist(), color=MAIN)
         own.axvline(median, color=INK, linewidth=1, linestyle="--", label=f"median {median:g}")
         own.legend(loc="upper right")
         own.set(title="Length of the texts", xlabel="words", ylabel="items")

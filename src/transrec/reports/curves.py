@@ -64,9 +64,9 @@ def _metric(axes: Axes, courses: Sequence[Course], starts: Sequence[int], run: R
         steps = [start + int(row["step"]) for row in rows]
         values = [float(row[run.metric]) for row in rows]
         axes.plot(steps, values, color=MAIN, linewidth=1.6, marker="o" if len(steps) < FEW else "", markersize=4)
+    axes.set_title(f"{run.metric} on validation targets")
     best = run.best
     if best is not None:
         value = float(best[run.metric])
-        axes.plot(starts[-1] + int(best["step"]), value, "o", color=SECOND, markersize=8, label=f"best {value:.4f}")
-        axes.legend(loc="lower right")
-    axes.set_title(f"{run.metric} on validation targets")
+        axes.plot(starts[-1] + int(best["step"]), value, "o", color=SECOND, markersize=8)
+        axes.set_title(f"{run.metric} on validation targets, best {value:.4f}")
