@@ -29,6 +29,7 @@ VERBS = {
     "study": "Comparisons side by side, for kinds of target (text, pictures) or sizes of the source: one table, one figure.",
     "evaluate": "Open the test split: rank the whole catalog, beside simple baselines, with intervals.",
     "recommend": "Recommend for a history of item ids.",
+    "report": "One HTML file that shows a run, or several side by side: data, training, numbers, items, users.",
 }
 """The verbs in the order in which people need them, and what each does."""
 
@@ -36,13 +37,18 @@ VERBS = {
 def _from_file(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
     """Take what the command line does not say from the YAML file that it names with --config.
 
-    The ``settings.yaml`` of a run folder is such a file: what it says of the run's origin is left aside.
+    The ``settings.yaml`` of a run folder is such a file: what it says of the run's origin is left aside, and so is its model
+    for a verb that takes the model from another run.
     """
     named = next((a for a in arguments if "--config" in a.names), None)
     if named is None or not named.tokens:
         return
     path = named.tokens[0].value
-    settings = {name: value for name, value in read_yaml(path).items() if name not in ("format", "run")}
+    values = read_yaml(path)
+    origin = ["format", "run"]
+    if "run" in values and not any(name.startswith("--model") for a in arguments for name in a.names):
+        origin.append("model")
+    settings = {name: value for name, value in values.items() if name not in origin}
     Dict(settings, use_commands_as_keys=False, source=path)(app, commands, arguments)
 
 

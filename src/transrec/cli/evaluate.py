@@ -11,6 +11,7 @@ from transrec.evaluation.baselines.tuning import BaselineName
 from transrec.evaluation.protocol import EvaluationSettings
 from transrec.recipes.evaluate import BASELINES
 from transrec.recipes.evaluate import evaluate as evaluate_recipe
+from transrec.recipes.showing import next_steps
 
 
 def evaluate(
@@ -35,3 +36,4 @@ def evaluate(
         settings: cutoffs and intervals.
     """
     evaluate_recipe(run, data, settings, baselines=baselines, device=device)
+    next_steps(f"transrec report {run}")

@@ -36,6 +36,7 @@ def train(
     train_recipe(data, settings, out, resume=resume)
     next_steps(
         f"transrec evaluate {out}",
+        f"transrec report {out}",
         f"transrec recommend {out} --history ITEM,ITEM",
         f"transrec transfer {out} OTHER_DATA --out RUN2",
     )

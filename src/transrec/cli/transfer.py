@@ -36,5 +36,6 @@ def transfer(
     next_steps(
         f"transrec evaluate {out}",
         f"transrec evaluate {run} --data {data}    # the source run as it is there, to compare",
+        f"transrec report {out}",
         f"transrec recommend {out} --history ITEM,ITEM",
     )

@@ -1,0 +1,1 @@
+"""The steps of ``transrec report`` that need the model."""
