@@ -278,12 +278,13 @@ class Catalog:
 
 def _revised(known: pl.Series, table: pa.Table, replaced: np.ndarray, size: int) -> pl.Series:
     """A column that was read, with newer versions of some values and further ones."""
-    grown = known.extend_constant(None, size - len(known))
     if known.name in table.column_names:
         values = pl.Series(known.name, table.column(known.name).to_pylist(), dtype=known.dtype)
     else:
         values = pl.Series(known.name, [None] * len(replaced), dtype=known.dtype)
-    return grown.scatter(pl.Series(replaced), values)
+    place_V = np.arange(size)
+    place_V[replaced] = len(known) + np.arange(len(replaced))
+    return pl.concat([known, values]).gather(place_V)
 
 
 def _presence_columns(schema: pa.Schema) -> list[str]:

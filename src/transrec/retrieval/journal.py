@@ -114,9 +114,9 @@ class Journal:
     """
 
     def __init__(self, path: Path, model: str) -> None:
+        self._file: BinaryIO | None = None
         self.path = path
         self.model = model
-        self._file: BinaryIO | None = None
         self._end = 0
 
     def read(self) -> list[Change]:
@@ -170,6 +170,9 @@ class Journal:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+    def __del__(self) -> None:
+        self.close()
 
     def _opened(self) -> BinaryIO:
         self.path.parent.mkdir(parents=True, exist_ok=True)

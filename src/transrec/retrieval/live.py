@@ -121,6 +121,12 @@ class LiveCatalog:
             self._keep(Change.removal(item_ids))
             self.now = after
 
+    def close(self) -> None:
+        """Let another process, or another live catalog of the same run, make changes."""
+        with self._writing:
+            if self._journal is not None:
+                self._journal.close()
+
     def _put(self, items: Sequence[Item], columns: Columns) -> None:
         vectors_nD = encode_given(self.model, items, self.platform)
         after = self.now.with_items(items, columns, vectors_nD)

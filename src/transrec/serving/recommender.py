@@ -247,3 +247,9 @@ class Recommender:
             UnknownItemError: the catalog does not hold an id.
         """
         self.live.remove(item_ids)
+
+    def close(self) -> None:
+        """Let another process change items of this run: the first change made this the only one that may. It can still be
+        asked.
+        """
+        self.live.close()
