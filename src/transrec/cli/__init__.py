@@ -30,6 +30,7 @@ VERBS = {
     "evaluate": "Open the test split: rank the whole catalog, beside simple baselines, with intervals.",
     "recommend": "Recommend for a history of item ids.",
     "report": "One HTML file that shows a run, or several side by side: data, training, numbers, items, users.",
+    "index": "Encode the catalog of a run and keep the vectors beside it, so that recommending begins at once.",
 }
 """The verbs in the order in which people need them, and what each does."""
 
