@@ -16,7 +16,7 @@ from transrec.recipes.reporting.settings import ReportSettings
 from transrec.recipes.train import train
 
 WIDTH, HEIGHT = 1100, 5600
-PARTS = ((0, 1330), (2560, 4060))
+PARTS = ((0, 1660), (2800, 4460))
 """From where to where the page is shown, in pixels: the data, and the map with the first user."""
 
 
@@ -51,11 +51,11 @@ def shot(page: Path, folder: Path) -> Image.Image:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as name:
         whole = shot(made(Path(name)), Path(name))
-    whole.save(Path(tempfile.gettempdir()) / "report-whole.png")
     parts = [whole.crop((0, top, WIDTH, bottom)) for top, bottom in PARTS]
     height = max(part.height for part in parts)
     both = Image.new("RGB", (2 * WIDTH, height), "white")
     for place, part in enumerate(parts):
         both.paste(part, (place * WIDTH, 0))
     both.thumbnail((1500, 1500), Image.Resampling.LANCZOS)
-    both.quantize(96).save(Path(__file__).parent / "images" / "report.png", optimize=True)
+    few = both.quantize(255, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)  # keeps the rare colours
+    few.save(Path(__file__).parent / "images" / "report.png", optimize=True)

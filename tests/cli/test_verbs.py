@@ -140,6 +140,14 @@ def test_transfer_copies_everything_and_notes_where_it_came_from(ground: Ground,
     assert TransRec.load(tmp_path / "moved").settings.items == TransRec.load(ground.run).settings.items
 
 
+def test_the_settings_of_a_transferred_run_repeat_it(ground: Ground, tmp_path: Path) -> None:
+    words = ("transfer", ground.run, ground.folder / "target", "--out")
+    run(*words, tmp_path / "moved", "--config", ground.fitting, "--training.max-steps", 1)
+    run(*words, tmp_path / "again", "--config", tmp_path / "moved" / "settings.yaml")
+    ours, theirs = TransRec.load(tmp_path / "again").state_dict(), TransRec.load(tmp_path / "moved").state_dict()
+    assert all(tensor.equal(theirs[name]) for name, tensor in ours.items())
+
+
 def test_evaluate_keeps_numbers_and_notes_that_the_test_was_opened(
     ground: Ground, capsys: pytest.CaptureFixture[str]
 ) -> None:
