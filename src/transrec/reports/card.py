@@ -98,7 +98,7 @@ def _lengths(found: Diagnosis, name: str) -> str:
 
 def _items(found: Diagnosis, name: str) -> str:
     counts = np.bincount(found.interactions.rows, minlength=len(found.contents.ids))
-    return _counts(counts[counts > 0], name, title="Events of an item (of those with any)", unit="events", of="items")
+    return _counts(counts[counts > 0], name, title="Events of an item, of those with any", unit="events", of="items")
 
 
 def _counts(counts: np.ndarray, name: str, *, title: str, unit: str, of: str) -> str:
@@ -115,9 +115,8 @@ def _counts(counts: np.ndarray, name: str, *, title: str, unit: str, of: str) ->
             own.xaxis.set_major_formatter("{x:g}")
             own.xaxis.set_minor_formatter("")
         own.hist(counts, bins=edges.tolist(), color=MAIN)
-        own.axvline(median, color=INK, linewidth=1, linestyle="--", label=f"median {median:g}")
-        own.legend(loc="upper right")
-        own.set(title=title, xlabel=unit, ylabel=of)
+        own.axvline(median, color=INK, linewidth=1, linestyle="--")
+        own.set(title=f"{title}, median {median:g}", xlabel=unit, ylabel=of)
         own.yaxis.grid(visible=True)
 
     spoken = f"{title}: from {counts.min():g} to {counts.max():g}, median {median:g}"
@@ -155,9 +154,8 @@ def _texts(dataset: Dataset, name: str) -> list[str]:
         own = axes[0]
         step = max(1, int(cut.max() - cut.min()) // 40)  # whole words, or bars would hold unlike numbers of lengths
         own.hist(cut, bins=(np.arange(cut.min(), cut.max() + step + 1, step) - 0.5).tolist(), color=MAIN)
-        own.axvline(median, color=INK, linewidth=1, linestyle="--", label=f"median {median:g}")
-        own.legend(loc="upper right")
-        own.set(title="Length of the texts", xlabel="words", ylabel="items")
+        own.axvline(median, color=INK, linewidth=1, linestyle="--")
+        own.set(title=f"Length of the texts, median {median:g}", xlabel="words", ylabel="items")
         own.yaxis.grid(visible=True)
 
     spoken = f"Length of the texts in words, median {median:g}, longest {words.max():g}"
