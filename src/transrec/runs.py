@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -154,6 +156,14 @@ def open_run_data(run: str | Path, data: str | Path | None = None) -> Dataset:
             remedy="train again, or say that you mean the data as it is now: --data " + record.path,
         )
     return dataset
+
+
+def index_folder(run: str | Path, dataset: Dataset) -> Path | None:
+    """Where the index of a dataset is kept beside a run (``RUN/index/<dataset>``); None where nothing may be written."""
+    folder = local_folder(run)
+    if not os.access(folder, os.W_OK):
+        return None
+    return folder / "index" / (re.sub(r"[^\w.-]+", "-", dataset.name).strip(".") or "dataset")
 
 
 def require_empty(folder: Path, *, flag: str = "--out") -> None:

@@ -27,6 +27,14 @@ class Scorer(nn.Module, ABC):
     def forward(self, users_ND: Tensor, items_VD: Tensor) -> Tensor:
         """Scores of every user against every item, (N, V); higher is better."""
 
+    def measured(self, users_ND: Tensor, items_VD: Tensor, lengths_V: Tensor) -> Tensor:  # noqa: ARG002
+        """What :meth:`forward` gives, but for rounding, where the lengths of the item vectors are known already.
+
+        A scorer that needs lengths need not go through a large catalog for them with every question.
+        """
+        scores_NV: Tensor = self(users_ND, items_VD)
+        return scores_NV
+
     @abstractmethod
     def paired(self, users_ND: Tensor, items_NTD: Tensor) -> Tensor:
         """Scores of every user against items of its own, (N, T)."""
@@ -67,6 +75,9 @@ class CosineScorer(Scorer):
 
     def forward(self, users_ND: Tensor, items_VD: Tensor) -> Tensor:
         return self.scale * F.normalize(users_ND, dim=-1) @ F.normalize(items_VD, dim=-1).T
+
+    def measured(self, users_ND: Tensor, items_VD: Tensor, lengths_V: Tensor) -> Tensor:
+        return self.scale * F.normalize(users_ND, dim=-1) @ items_VD.T / lengths_V.clamp(min=1e-12)
 
     def paired(self, users_ND: Tensor, items_NTD: Tensor) -> Tensor:
         users_ND, items_NTD = F.normalize(users_ND, dim=-1), F.normalize(items_NTD, dim=-1)

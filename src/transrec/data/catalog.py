@@ -14,10 +14,10 @@ import polars as pl
 import pyarrow as pa
 
 from transrec.data.frames import as_polars, render_text, require_columns
-from transrec.data.item import RESERVED, VECTOR_PREFIX
+from transrec.data.item import RESERVED, VECTOR_PREFIX, fitted
 from transrec.data.item import Item as Item
 from transrec.data.item import table_of_items as table_of_items
-from transrec.data.rows import Appended, InMemory, OnDisk, Rows
+from transrec.data.rows import InMemory, OnDisk, Rows, with_versions
 from transrec.errors import DataError, UnknownItemError
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class Catalog:
         self.presence: dict[str, np.ndarray] = {
             _modality(name): light.column(name).to_numpy().astype(bool) for name in _presence_columns(rows.schema)
         }
+        self._read: dict[str, pl.Series] = {}
         duplicates = len(self.ids) - len(set(self.ids))
         if duplicates:
             raise DataError(
@@ -124,14 +125,46 @@ class Catalog:
     def append(self, items: Sequence[Item], columns: Mapping[str, Sequence[Any]] | None = None) -> Catalog:
         """A catalog with more items at the end, which are in memory; the rows of the present ones stay where they are.
 
+        Args:
+            items: the new ones.
+            columns: further columns, each as long as the items; null in what the items or the catalog have no values for.
+
         Raises:
-            DataError: an id is there already.
+            DataError: an id is there already, or a value does not fit its column.
         """
-        present = set(self.ids)
-        twice = [item.id for item in items if item.id in present]
+        twice = [item.id for item in items if item.id in self]
         if twice:
             raise DataError(f"{len(twice)} items are in the catalog already, for example {twice[0]!r}")
-        return Catalog(Appended(self._rows, len(self), InMemory(table_of_items(items, columns))))
+        return self.with_versions(items, columns)
+
+    def with_versions(self, items: Sequence[Item], columns: Mapping[str, Sequence[Any]] | None = None) -> Catalog:
+        """A catalog in which these items are what they are now: newer versions in their rows, new ones at the end.
+
+        A newer version replaces the content and the columns of the item.
+
+        Raises:
+            DataError: an id occurs twice among them, or a value does not fit its column.
+        """
+        if len({item.id for item in items}) < len(items):
+            raise DataError(f"{_first_duplicate([i.id for i in items])!r} occurs twice", remedy="give each item once")
+        new = [item.id for item in items if item.id not in self]
+        replaced = self.rows([item.id for item in items])
+        replaced[replaced < 0] = len(self) + np.arange(len(new))
+        table = fitted(table_of_items(items, columns), self._rows.schema)
+        grown = object.__new__(Catalog)
+        grown._rows = with_versions(self._rows, len(self), table, replaced)
+        grown.ids = [*self.ids, *new]
+        grown._row_of_id = {**self._row_of_id, **{own: len(self) + place for place, own in enumerate(new)}}
+        nothing = np.full(len(new), None, dtype=object)
+        grown._content = np.concatenate([self._content, nothing])
+        grown._content[replaced] = table.column("content").to_numpy()
+        grown.presence = {}
+        for name in _presence_columns(grown._rows.schema):
+            known = self.presence.get(_modality(name), np.zeros(len(self), dtype=bool))
+            grown.presence[_modality(name)] = own = np.concatenate([known, np.zeros(len(new), dtype=bool)])
+            own[replaced] = table.column(name).to_numpy() if name in table.column_names else False
+        grown._read = {name: _revised(s, table, replaced, len(grown.ids)) for name, s in self._read.copy().items()}
+        return grown
 
     # ---- reading --------------------------------------------------------------------------------------------------
 
@@ -201,9 +234,23 @@ class Catalog:
         """
         if name not in (*self.columns, "text"):
             raise DataError(f"the catalog has no column {name!r}", remedy=f"it has {', '.join(self.columns) or 'none'}")
+        if name in self._read:
+            return self._read[name]
         frame = pl.from_arrow(self._rows.read([name]))
         assert isinstance(frame, pl.DataFrame)
+        if name != "text":  # filters ask again and again for columns, which are small
+            self._read[name] = frame[name]
         return frame[name]
+
+    def column_types(self) -> dict[str, str]:
+        """The further columns and what each holds, as filters see it."""
+        schema = self._rows.schema
+        return {name: str(pl.Series(pa.array([], schema.field(name).type)).dtype) for name in self.columns}
+
+    def record(self, row: int) -> dict[str, Any]:
+        """The further columns of one item."""
+        found: dict[str, Any] = self._rows.take([int(row)], ["id", *self.columns]).to_pylist()[0]
+        return {name: found[name] for name in self.columns}
 
     def titles(self, rows: Sequence[int] | np.ndarray) -> list[str]:
         """What to show a person for these rows: the title column, else the beginning of the text, else the id."""
@@ -227,6 +274,17 @@ class Catalog:
             digest.update(f"{len(item_id)}:{item_id}".encode())
             digest.update(content)
         return digest.hexdigest()
+
+
+def _revised(known: pl.Series, table: pa.Table, replaced: np.ndarray, size: int) -> pl.Series:
+    """A column that was read, with newer versions of some values and further ones."""
+    if known.name in table.column_names:
+        values = pl.Series(known.name, table.column(known.name).to_pylist(), dtype=known.dtype)
+    else:
+        values = pl.Series(known.name, [None] * len(replaced), dtype=known.dtype)
+    place_V = np.arange(size)
+    place_V[replaced] = len(known) + np.arange(len(replaced))
+    return pl.concat([known, values]).gather(place_V)
 
 
 def _presence_columns(schema: pa.Schema) -> list[str]:

@@ -77,6 +77,13 @@ class Histories:
         starts = np.maximum(self.offsets[:-1], self.offsets[1:] - length)
         return self.between(self.rows, starts, self.offsets[1:], self.times)
 
+    def below(self, size: int) -> Histories:
+        """The histories without what stands at rows from ``size`` on."""
+        kept = self.rows < size
+        lengths = np.bincount(self.owners[kept], minlength=len(self))
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        return Histories(self.rows[kept], offsets, None if self.times is None else self.times[kept])
+
     def padded(self) -> tuple[np.ndarray, np.ndarray]:
         """The rows as a rectangle, oldest first and padded on the right with 0, and which slots are real: both (B, L)."""
         mask_BL = self._mask()

@@ -92,6 +92,40 @@ def table_of_items(items: Sequence[Item], columns: Mapping[str, Sequence[Any]] |
     return pa.table(data)
 
 
+def fitted(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """A table of items with its columns as those of the same name are that it is to stand beside.
+
+    Raises:
+        DataError: a value cannot be had as its column has them.
+    """
+    for place, name in enumerate(table.column_names):
+        if name not in schema.names or schema.field(name).type == table.schema.field(name).type:
+            continue
+        wanted, given = schema.field(name).type, table.schema.field(name).type
+        try:
+            if pa.types.is_null(wanted):
+                continue
+            if _sort(given) != _sort(wanted) and not pa.types.is_null(given):
+                raise pa.ArrowInvalid(f"{given} is not {wanted}")
+            table = table.set_column(place, name, table.column(name).cast(wanted))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            label = name.removeprefix(VECTOR_PREFIX)
+            raise DataError(
+                f"what is given for {label!r} does not fit: the catalog has {wanted}, these items have {given} ({error})",
+                remedy="give values of the type that the column has, or leave the column out",
+            ) from None
+    return table
+
+
+def _sort(kind: pa.DataType) -> str:
+    """Text, numbers and truths are not made of each other, though Arrow could: '12 EUR' is no price, and 1 no truth."""
+    if pa.types.is_boolean(kind):
+        return "truth"
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return "number"
+    return "text" if pa.types.is_string(kind) or pa.types.is_large_string(kind) else "other"
+
+
 def _vector_column(items: Sequence[Item], name: str) -> pa.Array:
     widths = {item.vectors[name].shape for item in items if name in item.vectors}
     if len(widths) != 1 or len(next(iter(widths))) != 1:

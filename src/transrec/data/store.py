@@ -134,6 +134,11 @@ class ContentStore:
         """The same content as that of another of the platforms that a model knows."""
         return ContentStore(self._size, self.parts, platform)
 
+    def of_rows(self, rows: np.ndarray) -> ContentStore:
+        """The content of these rows alone, which are then numbered from 0; nothing is copied."""
+        parts = {name: replace(part, slots_V=part.slots_V[rows]) for name, part in self.parts.items()}
+        return ContentStore(len(rows), parts, self.platform)
+
     def sample(self, count: int, *, seed: int, batch_size: int = 256) -> Iterator[ItemBatch]:
         """Some content of every modality, one modality a batch: always the same for the same seed.
 

@@ -6,32 +6,28 @@ Axes: B users, V items in the catalog, D width, L history length, K list length 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from transrec.data.counts import Counts
 from transrec.data.dataset import Dataset
 from transrec.data.histories import Histories
 from transrec.data.store import ContentStore, Progress
-from transrec.errors import EvaluationError, ModelError
+from transrec.errors import ModelError
 from transrec.model import TransRec
-from transrec.prior import CountPrior
+from transrec.retrieval.encoding import encode_items, prepared_for
+from transrec.retrieval.growing import ItemVectors
+from transrec.retrieval.queries import KnownCounts as KnownCounts
+from transrec.retrieval.queries import Queries as Queries
+from transrec.retrieval.queries import hidden_pairs as hidden_pairs
 from transrec.retrieval.ranking import TopK, mean_ranks, top_k
-from transrec.retrieval.vectors import with_vectors
 from transrec.scoring import Scorer
 
 SCORES_AT_ONCE = 1 << 24
 """How many scores are held at a time (64 MiB in float32), whatever the number of users and items."""
-
-SORTED_TOGETHER = 8
-"""Batches of items that are put in order of length together."""
-
-CENTRED_BY = 2048
-"""Items by whose mean a platform is centred that a model has not learned from."""
 
 HISTORIES_AT_ONCE = 512
 """How many histories the user encoder reads at a time."""
@@ -42,64 +38,42 @@ def users_at_once(num_items: int) -> int:
     return max(1, SCORES_AT_ONCE // max(num_items, 1))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Queries:
-    """What is known of some users when they are asked about; :func:`encode_histories` makes them.
-
-    Attributes:
-        vectors: under a model, (B, D); for a user encoder that gives interests (B, K, D).
-        histories: what they did, of B users.
-    """
-
-    vectors: Tensor
-    histories: Histories
-
-    def __len__(self) -> int:
-        return len(self.vectors)
-
-    def block(self, start: int, stop: int) -> Queries:
-        """The users from ``start`` to ``stop`` (exclusive)."""
-        return Queries(self.vectors[start:stop], self.histories.block(start, stop))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class KnownCounts:
-    """What counts add to the scores of one catalog.
-
-    Attributes:
-        counts: of the catalog's items.
-        prior: what they are worth.
-        popularity: how much of what popularity is worth counts, 1 as learned; see :class:`~transrec.prior.CountPrior`.
-    """
-
-    counts: Counts
-    prior: CountPrior
-    popularity: float = 1.0
-
-
 class CatalogIndex:
     """A catalog's vectors under one model; what is measured offline and what people are served both rank through it.
 
     Build one with :meth:`encode`.
 
     Args:
-        vectors_VD: the vector of every catalog row.
+        vectors: the vector of every catalog row; a tensor of shape (V, D) will do.
         scorer: how a user and an item meet.
         unreadable: rows of items that the model can make nothing of, int64; they rank after all others.
         known: what counts add; nothing when None.
+        removed: rows that are never shown, int64.
     """
 
     def __init__(
         self,
-        vectors_VD: Tensor,
+        vectors: Tensor | ItemVectors,
         scorer: Scorer,
         unreadable: np.ndarray | None = None,
         known: KnownCounts | None = None,
+        removed: np.ndarray | None = None,
     ) -> None:
-        self.vectors_VD = vectors_VD
+        self.vectors = vectors if isinstance(vectors, ItemVectors) else ItemVectors(vectors)
         self.scorer = scorer
         self.unreadable = np.zeros(0, dtype=np.int64) if unreadable is None else unreadable
         self.known = known
+        self.removed = np.zeros(0, dtype=np.int64) if removed is None else removed
+
+    @property
+    def vectors_VD(self) -> Tensor:
+        """The vector of every row as one matrix; new memory where rows have newer versions."""
+        return self.vectors.whole()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the vectors are."""
+        return self.vectors.device
 
     @classmethod
     @torch.no_grad()
@@ -124,25 +98,8 @@ class CatalogIndex:
         Raises:
             EvaluationError: the catalog is empty.
         """
-        if not len(store):
-            raise EvaluationError("the catalog has no items, so there is nothing to rank")
-        vectors_VD = torch.empty(0)
-        order = store.in_order(SORTED_TOGETHER * batch_size)
-        was_training = model.training
-        model.eval()
-        try:
-            for start in range(0, len(store), batch_size):
-                rows = np.sort(order[start : start + batch_size])
-                made = model.items(store.gather(rows).to(model.device)).fused_UD
-                if start == 0:
-                    vectors_VD = made.new_empty(len(store), made.shape[1])
-                vectors_VD[torch.from_numpy(rows).to(made.device)] = made
-                if progress:
-                    progress("encoding the catalog", start + len(rows), len(store))
-        finally:
-            model.train(was_training)
-        known = None if counts is None or model.prior is None else KnownCounts(counts, model.prior)
-        return cls(vectors_VD, model.scorer, store.unreadable, known)
+        vectors_VD = encode_items(model, store, batch_size=batch_size, progress=progress)
+        return cls(vectors_VD, model.scorer, store.unreadable, KnownCounts.of(model, counts))
 
     @classmethod
     def of(
@@ -168,25 +125,17 @@ class CatalogIndex:
         Raises:
             DataError: the model can read nothing of what the items have.
         """
-        folder = dataset.store_folder
-        store = ContentStore.prepare(dataset.catalog, model.items.preparers(), folder, progress=progress)
-        store.require_readable(model.items.encoders, dataset.name)
-        store = with_vectors(model, store, folder, progress=progress)
-        store = store.of_platform(place or 0)
-        if place is None:
-            model.items.centre(batch.to(model.device) for batch in store.sample(CENTRED_BY, seed=0))
-            index = cls.encode(model, store, counts)
-            known = index.known and replace(index.known, prior=index.known.prior.elsewhere())
-            return cls(index.vectors_VD, index.scorer, index.unreadable, known)
-        return cls.encode(model, store, counts)
+        store = prepared_for(model, dataset, place=place, progress=progress)
+        vectors_VD = encode_items(model, store)
+        return cls(vectors_VD, model.scorer, store.unreadable, KnownCounts.of(model, counts, place))
 
     def __len__(self) -> int:
-        return len(self.vectors_VD)
+        return len(self.vectors)
 
     @torch.no_grad()
     def scores(self, queries: Queries) -> Tensor:
         """Scores of every item for every user, (B, V) float32, in one block: the caller chooses B."""
-        scores_BV: Tensor = self.scorer(queries.vectors, self.vectors_VD).float()
+        scores_BV = self.vectors.scores(self.scorer, queries.vectors)
         if self.known is not None:
             evidence = self.known.counts.evidence(queries.histories).to(scores_BV.device)
             scores_BV = self.known.prior(scores_BV, evidence, self.known.popularity)
@@ -233,13 +182,30 @@ class CatalogIndex:
         Raises:
             EvaluationError: a score is not finite.
         """
-        device = self.vectors_VD.device
-        allowed_V = None if allowed is None else torch.from_numpy(allowed).to(device)
+        allowed_V = self._shown(allowed)
         found = [
-            top_k(self.scores(queries.block(start, stop)), k, hidden_pairs(hidden.block(start, stop), device), allowed_V)
+            top_k(
+                self.scores(queries.block(start, stop)), k, hidden_pairs(hidden.block(start, stop), self.device), allowed_V
+            )
             for start, stop in self._blocks(len(queries))
         ]
         return TopK(torch.cat([top.rows_BK for top in found]), torch.cat([top.scores_BK for top in found]))
+
+    def similar(self, row: int, k: int) -> TopK:
+        """The ``k`` items whose vectors point most nearly in the direction of this one (cosine), without the item itself."""
+        return self.nearest(self.vectors.take(torch.tensor([row], device=self.device)), k, Histories.from_lists([[row]]))
+
+    def nearest(self, directions_BD: Tensor, k: int, hidden: Histories, allowed: np.ndarray | None = None) -> TopK:
+        """The ``k`` items whose vectors point most nearly in each of these directions; scores are cosines.
+
+        Args:
+            directions_BD: B vectors.
+            k: how many items.
+            hidden: the rows that must not be listed for each.
+            allowed: the rows that may be listed at all, bool of shape (V,); all when None.
+        """
+        cosines_BV = self.unreadable_last(self.vectors.cosines(directions_BD.to(self.device)))
+        return top_k(cosines_BV, k, hidden_pairs(hidden, self.device), self._shown(allowed))
 
     def weighing(self, popularity: float) -> CatalogIndex:
         """The same index with popularity counting more or less than the model has learned.
@@ -247,14 +213,7 @@ class CatalogIndex:
         Args:
             popularity: 1 as learned; with less, rare and new items come up; 0 for none. Without counts it changes nothing.
         """
-        known = self.known and replace(self.known, popularity=popularity)
-        return CatalogIndex(self.vectors_VD, self.scorer, self.unreadable, known)
-
-    def similar(self, row: int, k: int) -> TopK:
-        """The ``k`` items whose vectors point most nearly in the direction of this one (cosine), without the item itself."""
-        unit_VD = F.normalize(self.vectors_VD.float(), dim=1)
-        scores_1V = unit_VD[row][None] @ unit_VD.T
-        return top_k(scores_1V, k, torch.tensor([[0, row]], device=scores_1V.device))
+        return self._with(known=self.known and replace(self.known, popularity=popularity))
 
     def add(self, vectors_nD: Tensor) -> CatalogIndex:
         """An index with more items at the end; the rows of the present ones stay.
@@ -262,14 +221,55 @@ class CatalogIndex:
         Raises:
             ModelError: the vectors have another width.
         """
-        if vectors_nD.shape[1] != self.vectors_VD.shape[1]:
+        return self.with_versions(vectors_nD, len(self) + np.arange(len(vectors_nD)))
+
+    def with_versions(self, vectors_nD: Tensor, replaced: np.ndarray) -> CatalogIndex:
+        """An index with newer vectors in some rows, and further rows, which have no counts; removed rows of these come back.
+
+        Args:
+            vectors_nD: what comes; all of items that the model can read.
+            replaced: the row of each, int64; further rows follow the last one without a gap.
+
+        Raises:
+            ModelError: the vectors have another width.
+        """
+        if vectors_nD.shape[1] != self.vectors.width:
             raise ModelError(
-                f"these item vectors have width {vectors_nD.shape[1]}, the index has {self.vectors_VD.shape[1]}",
+                f"these item vectors have width {vectors_nD.shape[1]}, the index has {self.vectors.width}",
                 remedy="encode the new items with the model that the index was made with",
             )
-        known = self.known and replace(self.known, counts=self.known.counts.with_unseen(len(vectors_nD)))
-        vectors_VD = torch.cat([self.vectors_VD, vectors_nD.to(self.vectors_VD)])
-        return CatalogIndex(vectors_VD, self.scorer, self.unreadable, known)
+        more = int((replaced >= len(self)).sum())
+        known = self.known
+        if known is not None and more:
+            known = replace(known, counts=known.counts.with_unseen(more))
+        return CatalogIndex(
+            self.vectors.with_versions(vectors_nD, replaced),
+            self.scorer,
+            np.setdiff1d(self.unreadable, replaced),
+            known,
+            np.setdiff1d(self.removed, replaced),
+        )
+
+    def without(self, rows: np.ndarray) -> CatalogIndex:
+        """An index that never shows these rows; they stay where they are, and may stand in histories."""
+        return self._with(removed=np.union1d(self.removed, rows))
+
+    def _with(self, *, known: KnownCounts | None = None, removed: np.ndarray | None = None) -> CatalogIndex:
+        return CatalogIndex(
+            self.vectors,
+            self.scorer,
+            self.unreadable,
+            self.known if known is None else known,
+            self.removed if removed is None else removed,
+        )
+
+    def _shown(self, allowed: np.ndarray | None) -> Tensor | None:
+        """The rows that may be shown, bool (V,) on the device of the vectors; None for all."""
+        if not len(self.removed):
+            return None if allowed is None else torch.from_numpy(allowed).to(self.device)
+        shown_V = np.ones(len(self), dtype=bool) if allowed is None else allowed.copy()
+        shown_V[self.removed] = False
+        return torch.from_numpy(shown_V).to(self.device)
 
     def _blocks(self, users: int) -> Iterator[tuple[int, int]]:
         step = users_at_once(len(self))
@@ -278,13 +278,8 @@ class CatalogIndex:
             yield start, min(start + step, users)
 
 
-def hidden_pairs(hidden: Histories, device: torch.device | None = None) -> Tensor:
-    """The (user, row) pairs of histories, int64 of shape (M, 2)."""
-    return torch.from_numpy(np.stack([hidden.owners, hidden.rows], axis=1)).to(device)
-
-
 @torch.no_grad()
-def encode_histories(model: TransRec, index: CatalogIndex, histories: Histories) -> Queries:
+def encode_histories(model: TransRec, index: CatalogIndex, histories: Histories, beside_nD: Tensor | None = None) -> Queries:
     """Histories under a model, whose items are looked up in the index instead of being encoded again.
 
     The model reads the newest items that fit its window, and when they were if it reads times and the histories have them.
@@ -293,20 +288,20 @@ def encode_histories(model: TransRec, index: CatalogIndex, histories: Histories)
         model: is put into evaluation mode meanwhile.
         index: the catalog under this model.
         histories: of B users; an empty one gives a zero vector.
+        beside_nD: vectors of items that are not in the catalog: rows from V on stand for them. Counts know nothing of them.
     """
     recent = histories.last(model.window)
-    device = index.vectors_VD.device
     was_training = model.training
     model.eval()
     blocks = []
     try:
         for start in range(0, max(len(recent), 1), HISTORIES_AT_ONCE):
             block = recent.block(start, min(start + HISTORIES_AT_ONCE, len(recent)))
-            rows_BL, mask_BL = (torch.from_numpy(array).to(device) for array in block.padded())
+            rows_BL, mask_BL = (torch.from_numpy(array).to(index.device) for array in block.padded())
             times_BL = block.padded_times()
-            told_BL = None if times_BL is None else torch.from_numpy(times_BL).to(device)
-            output = model.users(index.vectors_VD[rows_BL], mask_BL, told_BL)
+            told_BL = None if times_BL is None else torch.from_numpy(times_BL).to(index.device)
+            output = model.users(index.vectors.take(rows_BL, beside_nD), mask_BL, told_BL)
             blocks.append(output.last_BD if output.kind == "states" else output.vectors)
     finally:
         model.train(was_training)
-    return Queries(torch.cat(blocks), histories)
+    return Queries(torch.cat(blocks), histories if beside_nD is None else histories.below(len(index)))

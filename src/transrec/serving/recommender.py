@@ -2,78 +2,46 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from transrec.data.catalog import Catalog, Item
-from transrec.data.counts import Counts
 from transrec.data.dataset import Dataset
 from transrec.data.histories import Histories
-from transrec.data.store import ContentStore, Progress
-from transrec.data.times import whole_seconds
-from transrec.errors import DataError, UnknownItemError
+from transrec.data.store import Progress
+from transrec.errors import DataError
 from transrec.model import TransRec
-from transrec.retrieval.index import CatalogIndex, encode_histories
-from transrec.retrieval.ranking import TopK
-from transrec.runs import open_run_data, place_in
-
-
-@dataclass(frozen=True, slots=True)
-class Recommendation:
-    """One recommended item.
-
-    Attributes:
-        id: the platform's own name for it.
-        title: what to show a person.
-        score: higher is better; comparable within one list only.
-    """
-
-    id: str
-    title: str
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
-class Recommendations:
-    """A ranked list, best first.
-
-    Attributes:
-        items: the recommendations.
-        used: ids of the history that were read, oldest first.
-        unknown: ids of the history that the catalog does not hold; they had no influence.
-    """
-
-    items: tuple[Recommendation, ...]
-    used: tuple[str, ...]
-    unknown: tuple[str, ...]
-
-    def __iter__(self) -> Iterator[Recommendation]:
-        return iter(self.items)
-
-    def __len__(self) -> int:
-        return len(self.items)
+from transrec.retrieval.encoding import encode_given
+from transrec.retrieval.filters import allowed_by
+from transrec.retrieval.index import CatalogIndex
+from transrec.retrieval.kept import Precision
+from transrec.retrieval.live import Columns, LiveCatalog, Snapshot
+from transrec.retrieval.opening import open_live
+from transrec.retrieval.queries import served_counts
+from transrec.runs import index_folder, open_run_data, place_in
+from transrec.serving.answering import answer, named
+from transrec.serving.request import Recommendation as Recommendation
+from transrec.serving.request import Recommendations as Recommendations
+from transrec.serving.request import Request as Request
 
 
 class Recommender:
     """A model, a catalog, and the catalog's vectors under the model.
 
-    Make one with :meth:`load` from a run folder, or with :meth:`of` from parts in memory.
+    Make one with :meth:`load` from a run folder, or with :meth:`of` from parts in memory. Any number of threads may ask
+    while one changes items: every answer is of one state of the catalog.
 
     Args:
         model: in evaluation mode.
-        catalog: what can be recommended.
-        index: the catalog under the model.
+        live: what can be recommended.
     """
 
-    def __init__(self, model: TransRec, catalog: Catalog, index: CatalogIndex) -> None:
+    def __init__(self, model: TransRec, live: LiveCatalog) -> None:
         self.model = model
-        self.catalog = catalog
-        self.index = index
+        self.live = live
 
     @classmethod
     def load(
@@ -81,30 +49,42 @@ class Recommender:
         run: str | Path,
         data: str | Path | Dataset | None = None,
         *,
+        keep: bool = True,
+        precision: Precision = "float32",
         device: str | torch.device = "cpu",
         progress: Progress | None = None,
     ) -> Recommender:
         """A recommender from a run folder.
 
+        The vectors of the catalog are kept in ``RUN/index/<dataset>/`` and brought up to date: only items that are new or
+        have changed are encoded. That items are added, updated and removed is written down there, too, and is so again with
+        the next loading.
+
         Args:
             run: the run folder.
             data: the dataset to recommend from: a folder, or in memory; the one that the run learned from when None.
+            keep: whether anything is read or written beside the run; a run that cannot be written to is never.
+            precision: of the vectors that are kept; ``"float16"`` takes half the room.
             device: where the model runs.
             progress: told how far the encoding of the catalog is.
 
         Raises:
-            RunError: the folder is not a run, or its dataset has moved or changed.
+            RunError: the folder is not a run, its dataset has moved or changed, or what was written down is damaged.
         """
         model = TransRec.load(run, device=device)
         dataset = data if isinstance(data, Dataset) else open_run_data(run, data)
         place = 0 if data is None else place_in(run, dataset)
-        return cls.of(model, dataset, place=place, progress=progress)
+        folder = index_folder(run, dataset)
+        if not keep or folder is None:
+            return cls.of(model, dataset, place=place, progress=progress)
+        live, _ = open_live(model, dataset, folder, place=place, precision=precision, progress=progress)
+        return cls(model, live)
 
     @classmethod
     def of(
         cls, model: TransRec, dataset: Dataset, *, place: int | None = 0, progress: Progress | None = None
     ) -> Recommender:
-        """A recommender from a model and a dataset; a prior is given the counts of all events that there are.
+        """A recommender from a model and a dataset, in memory; a prior is given the counts of all events that there are.
 
         Args:
             model: the model.
@@ -113,112 +93,163 @@ class Recommender:
             progress: told how far the encoding of the catalog is.
         """
         model.eval()
-        counts = None
-        if model.prior is not None:
-            events = dataset.interactions
-            counts = Counts.of_histories(Histories(events.rows, events.offsets), len(dataset.catalog))
-        index = CatalogIndex.of(model, dataset, counts, place=place, progress=progress)
-        return cls(model, dataset.catalog, index)
+        index = CatalogIndex.of(model, dataset, served_counts(model, dataset), place=place, progress=progress)
+        return cls(model, LiveCatalog(model, Snapshot(dataset.catalog, index), platform=place or 0))
 
-    def recommend(
+    @property
+    def now(self) -> Snapshot:
+        """Catalog and index as they are at this moment: take it once where two readings have to agree."""
+        return self.live.now
+
+    @property
+    def catalog(self) -> Catalog:
+        """What can be recommended, and what was removed."""
+        return self.live.now.catalog
+
+    @property
+    def index(self) -> CatalogIndex:
+        """The catalog under the model."""
+        return self.live.now.index
+
+    def holds(self, item_id: str) -> bool:
+        """Whether an item can be recommended: it is there and was not removed."""
+        return self.live.now.holds(item_id)
+
+    # ---- asking -------------------------------------------------------------------------------------------------------
+
+    def recommend(  # noqa: PLR0913  (the wishes of a Request, each with its default)
         self,
-        history: Sequence[str],
+        history: Sequence[str | Item],
         k: int = 10,
         *,
         times: Sequence[float | None] | None = None,
         seen: bool = False,
         popularity: float = 1.0,
+        where: str | None = None,
+        exclude: Sequence[str] = (),
+        diversity: float = 0.0,
+        explain: bool = False,
     ) -> Recommendations:
         """The ``k`` items that fit best what the user did so far.
 
         Args:
-            history: item ids, oldest first. Ids that the catalog does not hold are named in the result and left out.
-            k: how many; fewer come back when the catalog has no more.
+            history: items, oldest first: ids, or an :class:`~transrec.data.item.Item` for what the catalog does not hold.
+                Ids that it does not hold are named in the result and left out.
+            k: how many; fewer come back when no more may be shown.
             times: when the events of the history were, in the unit of the dataset's (seconds, where it had dates), None for
                 those of which nobody knows. For models that read times; without any they do as well as they can.
             seen: whether items of the history may be recommended again.
             popularity: how much of what popularity is worth counts: 1 as it was weighed after training; with less, rare
                 and new items come up; 0 for none.
+            where: only items of which this is true: ``"in_stock = true and price < 50"``; see
+                :func:`~transrec.retrieval.filters.allowed_by`.
+            exclude: ids that must not be recommended.
+            diversity: from 0, the best items, to 1, items as far from each other as may be.
+            explain: whether to say why, with every recommendation.
 
         Raises:
-            DataError: ``k`` is below 1, ``popularity`` below 0, or ``times`` do not fit the history.
+            DataError: a value is out of its range, ``times`` do not fit the history, ``where`` is no filter over columns of
+                the catalog, or an item in the history cannot be read.
             UnknownItemError: no id of the history is known.
         """
-        if k < 1:
-            raise DataError(f"k is {k}", remedy="ask for at least one recommendation")
-        if not 0 <= popularity < math.inf:
-            raise DataError(f"popularity is {popularity}", remedy="0 for none, 1 for as much as was learned")
-        when = None if times is None else _checked(times, history)
-        rows = self.catalog.rows(history)
-        unknown = tuple(item for item, row in zip(history, rows, strict=True) if row < 0)
-        used = tuple(item for item, row in zip(history, rows, strict=True) if row >= 0)
-        if not used:
-            raise UnknownItemError(
-                f"none of the {len(history)} ids in the history is in the catalog"
-                + (f", for example {unknown[0]!r}" if unknown else ""),
-                remedy=f"ids look like {', '.join(map(repr, self.catalog.ids[:3]))}",
-            )
-        histories = Histories.from_lists([rows[rows >= 0]])
-        if when is not None:
-            histories = replace(histories, times=whole_seconds(when[rows >= 0]))
-        hidden = Histories.from_lists([[]]) if seen else histories
-        queries = encode_histories(self.model, self.index, histories)
-        found = self.index.weighing(popularity).search(queries, k, hidden)
-        return Recommendations(self._named(found), used, unknown)
+        asked = Request(history, k, times, seen, popularity, where, exclude, diversity, explain)
+        return self.answer([asked])[0]
 
-    def similar(self, item_id: str, k: int = 10) -> tuple[Recommendation, ...]:
-        """The ``k`` items nearest to one, by the cosine of their vectors; the score is the cosine.
+    def answer(self, requests: Sequence[Request]) -> list[Recommendations]:
+        """The answers to several questions, of one state of the catalog; questions that ask alike are answered together.
 
         Raises:
+            DataError, UnknownItemError: as :meth:`recommend`, for the first question that cannot be answered.
+        """
+        return answer(self.model, self.live.now, requests, platform=self.live.platform)
+
+    def similar(
+        self, item: str | Item, k: int = 10, *, where: str | None = None, exclude: Sequence[str] = ()
+    ) -> tuple[Recommendation, ...]:
+        """The ``k`` items nearest to one, by the cosine of their vectors; the score is the cosine.
+
+        Args:
+            item: the id of one in the catalog, or what it is.
+            k: how many; fewer come back when no more may be shown.
+            where: only items of which this is true; see :meth:`recommend`.
+            exclude: ids that must not be listed.
+
+        Raises:
+            DataError: ``k`` is below 1, ``where`` is no filter, or the item cannot be read.
             UnknownItemError: the catalog does not hold the id.
         """
         if k < 1:
             raise DataError(f"k is {k}", remedy="ask for at least one item")
-        return self._named(self.index.similar(self.catalog.row(item_id), k))
+        now = self.live.now
+        rows = now.catalog.rows(exclude)
+        if isinstance(item, str):
+            own = now.row(item)
+            direction_1D = now.index.vectors.take(torch.tensor([own], device=now.index.device))
+            rows = np.append(rows, own)
+        else:
+            direction_1D = encode_given(self.model, [item], self.live.platform)
+        allowed = None if where is None else allowed_by(where, now.catalog)
+        found = now.index.nearest(direction_1D, k, Histories.from_lists([rows[rows >= 0]]), allowed)
+        return named(now.catalog, found)
 
-    def add(self, items: Sequence[Item]) -> None:
-        """Add new items by their content alone; they can be recommended at once.
-
-        The model is not trained: an item is placed by what it is. The dataset on disk stays as it is.
+    def search(
+        self,
+        k: int = 10,
+        *,
+        text: str | None = None,
+        image: bytes | None = None,
+        where: str | None = None,
+        exclude: Sequence[str] = (),
+    ) -> tuple[Recommendation, ...]:
+        """The ``k`` items most like a text, a picture (an encoded file), or both; see :meth:`similar`.
 
         Raises:
-            DataError: an id is there already, or no encoder of the model can read an item.
+            DataError: neither is given, the model reads no such content, or as :meth:`similar`.
         """
-        if not items:
-            return
-        with_new = self.catalog.append(items)
-        store = ContentStore.prepare(Catalog.from_items(items), self.model.items.preparers())
-        if len(store.unreadable):
-            item = items[int(store.unreadable[0])]
-            raise DataError(
-                f"{len(store.unreadable)} items have nothing that this model reads, for example {item.id!r}",
-                remedy=f"the model reads {', '.join(self.model.items.encoders)}",
-            )
-        new = CatalogIndex.encode(self.model, store)
-        self.catalog, self.index = with_new, self.index.add(new.vectors_VD)
+        if text is None and image is None:
+            raise DataError("there is nothing to search for", remedy="give a text, a picture, or both")
+        return self.similar(Item(id="what is searched for", text=text, image=image), k, where=where, exclude=exclude)
 
-    def _named(self, found: TopK) -> tuple[Recommendation, ...]:
-        rows, scores = found.rows_BK[0].cpu().numpy(), found.scores_BK[0].cpu().numpy()
-        rows, scores = rows[rows >= 0], scores[rows >= 0]
-        titles = self.catalog.titles(rows) if len(rows) else []
-        return tuple(
-            Recommendation(self.catalog.ids[row], title, float(score))
-            for row, title, score in zip(np.asarray(rows).tolist(), titles, scores, strict=True)
-        )
+    # ---- changing -----------------------------------------------------------------------------------------------------
 
+    def add(self, items: Sequence[Item], columns: Columns | None = None) -> None:
+        """Add new items by their content alone; they can be recommended at once.
 
-def _checked(times: Sequence[float | None], history: Sequence[str]) -> np.ndarray:
-    """The times of a history as float64, NaN where they are not known.
+        The model is not trained: an item is placed by what it is. The dataset on disk stays as it is. All items are added or
+        none.
 
-    Raises:
-        DataError: there are not as many as events, or they go back.
-    """
-    if len(times) != len(history):
-        raise DataError(
-            f"there are {len(times)} times for a history of {len(history)} events", remedy="give one for each, or None"
-        )
-    when = np.array(times, dtype=np.float64)
-    known = when[~np.isnan(when)]
-    if (np.diff(known) < 0).any():
-        raise DataError("the times of the history go back", remedy="give the history oldest first")
-    return when
+        Args:
+            items: the new ones. One that was removed comes back as what it is now.
+            columns: further columns for titles and filters, each as long as the items.
+
+        Raises:
+            DataError: an id is there already, no encoder of the model can read an item, or a value does not fit its column.
+        """
+        self.live.add(items, columns)
+
+    def update(self, items: Sequence[Item | str], columns: Columns | None = None) -> None:
+        """Make items what they are now; what counts say of them stays.
+
+        Args:
+            items: the new content, or the id of an item that stays what it is and has new columns.
+            columns: new values, each column as long as the items; other columns stay as they are.
+
+        Raises:
+            UnknownItemError: the catalog does not hold an id.
+            DataError: no encoder of the model can read an item, or a value does not fit its column.
+        """
+        self.live.update(items, columns)
+
+    def remove(self, item_ids: Sequence[str]) -> None:
+        """Recommend these items no more; in histories they still say something of their users.
+
+        Raises:
+            UnknownItemError: the catalog does not hold an id.
+        """
+        self.live.remove(item_ids)
+
+    def close(self) -> None:
+        """Let another process change items of this run: the first change made this the only one that may. It can still be
+        asked.
+        """
+        self.live.close()

@@ -1,0 +1,103 @@
+"""Items as vectors under a model: all of a store, or a few that are given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from transrec.data.catalog import Catalog, Item
+from transrec.data.dataset import Dataset
+from transrec.data.store import ContentStore, Progress
+from transrec.errors import DataError, EvaluationError
+from transrec.model import TransRec
+from transrec.retrieval.vectors import with_vectors
+
+BATCH = 256
+"""Items at a time."""
+SORTED_TOGETHER = 8
+"""Batches of items that are put in order of length together."""
+CENTRED_BY = 2048
+"""Items by whose mean a platform is centred that a model has not learned from."""
+
+
+@torch.no_grad()
+def encode_items(
+    model: TransRec, store: ContentStore, *, batch_size: int = BATCH, progress: Progress | None = None
+) -> Tensor:
+    """The vectors of every item of a store, of shape (V, D), where the model is.
+
+    Args:
+        model: is put into evaluation mode meanwhile.
+        store: the prepared content.
+        batch_size: items at a time.
+        progress: told how far it is.
+
+    Raises:
+        EvaluationError: the store is empty.
+    """
+    if not len(store):
+        raise EvaluationError("the catalog has no items, so there is nothing to rank")
+    vectors_VD = torch.empty(0)
+    order = store.in_order(SORTED_TOGETHER * batch_size)
+    was_training = model.training
+    model.eval()
+    try:
+        for start in range(0, len(store), batch_size):
+            rows = np.sort(order[start : start + batch_size])
+            made = model.items(store.gather(rows).to(model.device)).fused_UD
+            if start == 0:
+                vectors_VD = made.new_empty(len(store), made.shape[1])
+            vectors_VD[torch.from_numpy(rows).to(made.device)] = made
+            if progress:
+                progress("encoding the catalog", start + len(rows), len(store))
+    finally:
+        model.train(was_training)
+    return vectors_VD
+
+
+def prepared_for(
+    model: TransRec, dataset: Dataset, *, place: int | None = 0, progress: Progress | None = None
+) -> ContentStore:
+    """The content of a dataset's items as a model reads it; what was read before is found in the dataset's store.
+
+    Args:
+        model: as it is now, its encoders too.
+        dataset: whose catalog.
+        place: which of the platforms that the model has learned from it is; None: none of them, then its items are first
+            centred on their own mean, which changes the model.
+        progress: told how far it is.
+
+    Raises:
+        DataError: the model can read nothing of what the items have.
+    """
+    folder = dataset.store_folder
+    store = ContentStore.prepare(dataset.catalog, model.items.preparers(), folder, progress=progress)
+    store.require_readable(model.items.encoders, dataset.name)
+    store = with_vectors(model, store, folder, progress=progress).of_platform(place or 0)
+    if place is None:
+        model.items.centre(batch.to(model.device) for batch in store.sample(CENTRED_BY, seed=0))
+    return store
+
+
+def encode_given(model: TransRec, items: Sequence[Item], platform: int) -> Tensor:
+    """The vectors of items that are given by their content, of shape (n, D), where the model is.
+
+    Args:
+        model: is put into evaluation mode meanwhile.
+        items: at least one.
+        platform: which of the model's platforms they are of.
+
+    Raises:
+        DataError: no encoder of the model can read one of them, or its content is damaged.
+    """
+    store = ContentStore.prepare(Catalog.from_items(items), model.items.preparers()).of_platform(platform)
+    if len(store.unreadable):
+        item = items[int(store.unreadable[0])]
+        raise DataError(
+            f"{len(store.unreadable)} items have nothing that this model reads, for example {item.id!r}",
+            remedy=f"the model reads {', '.join(model.items.encoders)}",
+        )
+    return encode_items(model, store)

@@ -1,0 +1,160 @@
+"""ItemVectors: the vector of every catalog row, where new items and newer versions cost what they are and no copy of all.
+
+Axes: V rows of the catalog, S vectors that were ever written, n vectors to write, B users, D width.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from transrec.scoring import Scorer
+
+ITEMS_AT_ONCE = 1 << 14
+"""Vectors in half precision are made whole so many at a time."""
+SMALLEST_ROOM = 256
+ROOM = 0.25
+"""Room for so many more vectors, as a share of those that there are, is made whenever there is none left."""
+
+
+@final
+class _Slots:
+    """Memory that is written once, from its beginning to its end; what is written stays, for whoever reads it."""
+
+    def __init__(self, memory: Tensor, written: int) -> None:
+        self.memory = memory
+        self.written = written
+        self._lock = threading.Lock()
+
+    def append(self, seen: int, vectors_nD: Tensor) -> _Slots:
+        """Slots that hold the first ``seen`` of these and then the vectors: these, if nobody has written behind them."""
+        stop = seen + len(vectors_nD)
+        with self._lock:
+            slots = self
+            if self.written != seen or stop > len(self.memory):
+                room = stop + max(SMALLEST_ROOM, int(stop * ROOM))
+                memory = self.memory.new_empty((room, self.memory.shape[1]))
+                memory[:seen] = self.memory[:seen]
+                slots = _Slots(memory, seen)
+            slots.memory[seen:stop] = vectors_nD.to(slots.memory)
+            slots.written = stop
+        return slots
+
+
+@final
+class ItemVectors:
+    """The vectors of a catalog's rows; immutable, though what comes from it by :meth:`with_versions` shares its memory.
+
+    Args:
+        vectors_VD: of every row, float32 or float16; may be mapped from disk.
+        room: behind them, memory of the same kind for vectors to come: ``vectors_VD`` is then the beginning of it.
+    """
+
+    def __init__(self, vectors_VD: Tensor, room: Tensor | None = None) -> None:
+        self._slots = _Slots(vectors_VD if room is None else room, len(vectors_VD))
+        self._written = len(vectors_VD)
+        self._place_V: Tensor | None = None
+        self._lengths_S: Tensor | None = None
+
+    def __len__(self) -> int:
+        return self._written if self._place_V is None else len(self._place_V)
+
+    @property
+    def width(self) -> int:
+        """D."""
+        return int(self._slots.memory.shape[1])
+
+    @property
+    def device(self) -> torch.device:
+        """Where they are."""
+        return self._slots.memory.device
+
+    @property
+    def written_SD(self) -> Tensor:
+        """All vectors that were ever written, those of former versions too."""
+        return self._slots.memory[: self._written]
+
+    @property
+    def place_V(self) -> Tensor | None:
+        """Which of the written vectors is that of each row, int64; None where it is the one with the row's number."""
+        return self._place_V
+
+    def whole(self) -> Tensor:
+        """The vectors as one matrix of shape (V, D); new memory where some have newer versions."""
+        return self.written_SD if self._place_V is None else self.written_SD[self._place_V]
+
+    def take(self, rows: Tensor, beside_nD: Tensor | None = None) -> Tensor:
+        """The vectors of these rows, int64 of any shape, as float32 at least, (..., D).
+
+        Args:
+            rows: whose; where something is beside them, rows from V on are of that.
+            beside_nD: vectors that are in no row.
+        """
+        inside = rows if beside_nD is None else rows.clamp(max=len(self) - 1)
+        found = self.written_SD[inside if self._place_V is None else self._place_V[inside]]
+        found = found.float() if found.dtype == torch.float16 else found
+        if beside_nD is not None:
+            beside = rows >= len(self)
+            found[beside] = beside_nD[rows[beside] - len(self)].to(found)
+        return found
+
+    def scores(self, scorer: Scorer, users: Tensor) -> Tensor:
+        """What a scorer says of these users and every row, float32 of shape (B, V)."""
+        pieces = [scorer.measured(users, block, lengths).float() for block, lengths in self._blocks()]
+        scores_BS = pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1)
+        return scores_BS if self._place_V is None else scores_BS[:, self._place_V]
+
+    def cosines(self, directions_BD: Tensor) -> Tensor:
+        """The cosine of every row's vector and each of these, (B, V); 0 where a vector is zero."""
+        units_BD = torch.nn.functional.normalize(directions_BD.float(), dim=1)
+        pieces = [units_BD @ block.T / lengths.clamp(min=1e-12) for block, lengths in self._blocks(torch.float32)]
+        cosines_BS = torch.cat(pieces, dim=1)
+        return cosines_BS if self._place_V is None else cosines_BS[:, self._place_V]
+
+    def with_versions(self, vectors_nD: Tensor, replaced: np.ndarray) -> ItemVectors:
+        """The vectors with newer ones for some rows, and further rows.
+
+        Args:
+            vectors_nD: what comes.
+            replaced: the row of each, int64 of shape (n,); further rows follow the last one without a gap.
+        """
+        slots = self._slots.append(self._written, vectors_nD)
+        grown = ItemVectors(slots.memory[: self._written + len(vectors_nD)], slots.memory)
+        grown._slots = slots
+        size = len(self)
+        if self._place_V is not None or (replaced != size + np.arange(len(replaced))).any():
+            known_V = torch.arange(size, device=self.device) if self._place_V is None else self._place_V
+            more = int((replaced >= size).sum())
+            place_V = torch.cat([known_V, known_V.new_zeros(more)])
+            rows = torch.from_numpy(replaced).to(self.device)
+            place_V[rows] = self._written + torch.arange(len(replaced), device=self.device)
+            grown._place_V = place_V
+        if self._lengths_S is not None:
+            grown._lengths_S = torch.cat([self._lengths_S, _lengths(grown.written_SD[self._written :])])
+        return grown
+
+    def lengths(self) -> Tensor:
+        """The Euclidean length of every vector that was written, (S,); found once."""
+        if self._lengths_S is None:
+            starts = range(0, max(self._written, 1), ITEMS_AT_ONCE)
+            self._lengths_S = torch.cat([_lengths(self.written_SD[at : at + ITEMS_AT_ONCE]) for at in starts])
+        return self._lengths_S
+
+    def _blocks(self, least: torch.dtype | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """Everything written with its lengths: at once, or in half precision a block at a time, made whole."""
+        half = self._slots.memory.dtype == torch.float16
+        step = ITEMS_AT_ONCE if half else max(self._written, 1)
+        for start in range(0, max(self._written, 1), step):
+            block = self.written_SD[start : start + step]
+            yield (block.float() if half else block.to(least or block.dtype)), self.lengths()[start : start + step]
+
+
+def _lengths(vectors_nD: Tensor) -> Tensor:
+    wide_nD = vectors_nD.float() if vectors_nD.dtype == torch.float16 else vectors_nD
+    lengths_n: Tensor = torch.linalg.vector_norm(wide_nD, dim=1)
+    return lengths_n
