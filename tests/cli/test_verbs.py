@@ -18,6 +18,7 @@ from transrec.errors import DataError, RunError, SettingsError, TransRecError
 from transrec.items.scratch import new_image_backbone, new_text_backbone
 from transrec.model import TransRec
 from transrec.runs import RunRecord
+from transrec.serving.recommender import Recommender
 from transrec.training.trainer import Trainer
 
 
@@ -183,6 +184,34 @@ def test_recommend_shows_titles_to_people(ground: Ground, capsys: pytest.Capture
     shown = capsys.readouterr().out
     assert "not in the catalog" in shown and "'nobody'" in shown
     assert ground.source.catalog.titles([3])[0][:20] in shown
+
+
+def test_recommend_filters_excludes_spreads_and_explains(ground: Ground, capsys: pytest.CaptureFixture[str]) -> None:
+    ids = ground.source.catalog.ids
+    wishes = ["--where", f"id <> '{ids[9]}' and id < '{ids[40]}'", "--exclude", f"{ids[1]},{ids[2]}", "--diversity", "0.3"]
+    run("recommend", ground.run, "--history", ids[3], "--k", 70, "--json", "--explain", *wishes)
+    found = json.loads(capsys.readouterr().out)["items"]
+    gone = {ids[place] for place in (1, 2, 3, 9)}
+    assert {item["id"] for item in found} == {own for own in ids if own < ids[40]} - gone
+    assert all(sum(item["reason"]["views"].values()) == pytest.approx(1) for item in found)
+    assert {item["reason"]["nearest"][0][0] for item in found} == {ids[3]}
+    run("recommend", ground.run, "--history", ids[3], "--k", 2, "--explain")
+    assert "why" in capsys.readouterr().out
+    with pytest.raises(DataError, match="no column 'colour'"):
+        run("recommend", ground.run, "--history", ids[3], "--where", "colour = 1")
+
+
+def test_index_says_what_was_encoded(ground: Ground, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(ground.run / "index", ignore_errors=True)
+    run("index", ground.run)
+    assert "60 of 60 items of source were encoded now" in capsys.readouterr().out
+    recommender = Recommender.load(ground.run)
+    recommender.remove([ground.source.catalog.ids[0]])
+    recommender.close()
+    run("index", ground.run)
+    shown = capsys.readouterr().out
+    assert "0 of 60 items" in shown and "59 items can be recommended" in shown
+    shutil.rmtree(ground.run / "index")
 
 
 def test_a_run_is_never_written_over(ground: Ground) -> None:

@@ -29,7 +29,9 @@ def test_every_choice_is_the_best_by_the_formula(diversity: float) -> None:
     assert chosen[0] == 0
     for place in range(1, 6):
         left = [n for n in range(12) if n not in chosen[:place]]
-        worth = {n: (1 - diversity) * relevance[n] - diversity * max(units[n] @ units[j] for j in chosen[:place]) for n in left}
+        worth = {
+            n: (1 - diversity) * relevance[n] - diversity * max(units[n] @ units[j] for j in chosen[:place]) for n in left
+        }
         assert chosen[place] == max(worth, key=worth.__getitem__)
 
 

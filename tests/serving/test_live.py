@@ -147,7 +147,7 @@ def test_a_change_that_cannot_be_written_down_is_not_made(ground: Ground) -> Non
 
 
 def test_a_run_that_cannot_be_written_to_is_served_from_memory(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("transrec.runs.os.access", lambda path, how: False)
+    monkeypatch.setattr("transrec.runs.os.access", lambda *_: False)
     recommender = ground.load()
     recommender.add([Item(id="x", vectors=vector(1))])
     assert recommender.holds("x") and not (ground.run / "index").exists()

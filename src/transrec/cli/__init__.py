@@ -29,6 +29,8 @@ VERBS = {
     "study": "Comparisons side by side, for kinds of target (text, pictures) or sizes of the source: one table, one figure.",
     "evaluate": "Open the test split: rank the whole catalog, beside simple baselines, with intervals.",
     "recommend": "Recommend for a history of item ids.",
+    "serve": "Answer over HTTP: recommendations, similar items, search; items come and go meanwhile.",
+    "index": "Encode the catalog of a run and keep the vectors beside it, so that recommending begins at once.",
 }
 """The verbs in the order in which people need them, and what each does."""
 

@@ -19,6 +19,7 @@ from transrec.recipes.demo_figure import save_bars, save_items
 from transrec.recipes.demo_report import METRIC, DemoResult, comparison_table, how_measured, verdicts
 from transrec.recipes.demo_runs import DemoRuns, DemoSettings
 from transrec.recipes.recommend import recommend
+from transrec.serving.request import Request
 
 WRITTEN = ("data", "backbones", "runs", "demo.json", "demo.png", "items.png")
 """Everything that the demo puts into its folder."""
@@ -123,7 +124,7 @@ def _use(out: Path, dataset: Dataset, console: Console) -> None:
     history = [dataset.catalog.ids[row] for row in dataset.interactions.history(0)]
     run = out / "runs" / "mixed-transferred"
     console.print("\n[bold]The first user of the platform 'mixed', and what the transferred model recommends[/bold]")
-    recommend(run, ",".join(history), k=5, console=console)
+    recommend(run, Request(history, k=5), console=console)
     console.print("\n[bold]Next[/bold]")
     for command in _commands(out, history):
         console.print(f"  {command}", markup=False, soft_wrap=True)

@@ -249,7 +249,5 @@ class Recommender:
         self.live.remove(item_ids)
 
     def close(self) -> None:
-        """Let another process change items of this run: the first change made this the only one that may. It can still be
-        asked.
-        """
+        """Let others change items of this run: with its first change this became the only one that may. Asking goes on."""
         self.live.close()
