@@ -21,8 +21,8 @@ _FIELDS = 50
 async def read_body(request: Request, form: type[Body]) -> Body:
     """The body of a request.
 
-    Of multipart, ``image`` is a file; other parts are text, and ``columns``, ``vectors`` and ``exclude`` are JSON in it. What
-    is in ``content`` of the JSON form stands beside ``id``.
+    Of multipart, ``image`` is a file; other parts are text, and ``columns``, ``vectors`` and ``exclude`` are JSON in it.
+    What is in ``content`` of the JSON form stands beside ``id``.
 
     Args:
         request: whose body is in memory already.

@@ -9,7 +9,7 @@ from typing import final
 from transrec.serving.recommender import Recommender
 
 Signature = tuple[tuple[str, int, int, int], ...]
-WATCHED = ("settings.yaml", "model.safetensors", "parameters.json")
+WATCHED = ("settings.yaml", "model.safetensors")
 """The files of a run folder of which a new run has new ones."""
 
 
