@@ -17,9 +17,11 @@ from transrec.serving.http.addresses import fetch_public, is_public
 
 @pytest.mark.parametrize(
     "address",
-    ["127.0.0.1", "10.1.2.3", "192.168.0.1", "169.254.169.254", "0.0.0.0", "::1", "::ffff:127.0.0.1", "fe80::1%eth0", "224.0.0.1",
-     "64:ff9b::7f00:1", "2002:7f00:1::", "fd00::1", "100.64.0.1"],
-)  # fmt: skip
+    [
+        *("127.0.0.1", "10.1.2.3", "192.168.0.1", "169.254.169.254", "0.0.0.0", "224.0.0.1", "100.64.0.1"),
+        *("::1", "::ffff:127.0.0.1", "fe80::1%eth0", "64:ff9b::7f00:1", "2002:7f00:1::", "fd00::1"),
+    ],
+)
 def test_private_addresses(address: str) -> None:
     assert not is_public(address)
 

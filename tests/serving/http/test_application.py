@@ -23,6 +23,7 @@ from transrec.serving.http.application import build_app
 from transrec.serving.http.settings import ServeSettings, Tokens
 
 WRITER = {"Authorization": "Bearer write-secret"}
+JSON = {"content-type": "application/json"}
 
 
 @pytest.fixture(scope="module")
@@ -128,21 +129,21 @@ def bomb() -> bytes:
         (422, "k is 21", "POST", "recommendations", {"json": {"history": ["i0"], "k": 21}}),
         (422, "times", "POST", "recommendations", {"json": {"history": ["i0"], "times": [1, 2]}}),
         (422, "no column 'pric'", "POST", "recommendations", {"json": {"history": ["i0"], "where": "pric < 2"}}),
-        (422, "JSON", "POST", "recommendations", {"content": b"{", "headers": {"content-type": "application/json"}}),
+        (422, "JSON", "POST", "recommendations", {"content": b"{", "headers": JSON}),
         (422, "Extra inputs", "POST", "recommendations", {"json": {"history": ["i0"], "kk": 2}}),
         (
             422,
             "unicode",
             "POST",
             "recommendations",
-            {"content": b'{"history": ["\\ud800"]}', "headers": {"content-type": "application/json"}},
+            {"content": b'{"history": ["\\ud800"]}', "headers": JSON},
         ),
         (422, "nothing that this model reads", "POST", "search", {"json": {"text": "a scarf"}}),
         (422, "nothing to search for", "POST", "search", {"json": {}}),
         (422, "not base64", "POST", "search", {"json": {"image": "!"}}),
         (422, "known format", "POST", "search", {"files": {"image": b"no picture"}}),
         (413, "5,000 x 5,000 pixels", "POST", "search", {"files": {"image": bomb()}}),
-        (400, "nested", "POST", "search", {"content": b"[" * 100_000, "headers": {"content-type": "application/json"}}),
+        (400, "nested", "POST", "search", {"content": b"[" * 100_000, "headers": JSON}),
         (400, "boundary", "POST", "search", {"content": b"x", "headers": {"content-type": "multipart/form-data"}}),
         (415, "text/plain", "POST", "search", {"content": b"x", "headers": {"content-type": "text/plain"}}),
         (413, "200,000 bytes", "POST", "search", {"json": {"text": "x" * 200_001}}),
