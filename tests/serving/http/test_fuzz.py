@@ -31,7 +31,12 @@ def test_no_request_makes_it_fail() -> None:
             parts.pop("cookies", None)  # no route reads one
             if isinstance(parts.get("data"), bytes):
                 parts["content"] = parts.pop("data")
-            answer = client.request(**parts)
+            try:
+                request = client.build_request(**parts)
+                request.read()
+            except (AttributeError, TypeError):
+                return  # a part of multipart that no client can write
+            answer = client.send(request)
             assert time.monotonic() - began < SECONDS, case.as_curl_command()
             assert answer.status_code < 500, case.as_curl_command()
             if answer.status_code >= 400:
