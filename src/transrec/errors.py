@@ -11,6 +11,7 @@
     ├── RunError                 a run folder that is missing, incomplete, or belongs to other data
     ├── TrainingError            training that cannot go on (a loss that is not a number, nothing to learn)
     ├── EvaluationError          scores or targets that cannot be ranked
+    ├── ServingError             a request that the service does not answer
     └── MissingExtraError        an optional part of transrec that is not installed
 
 Wrong use of a Python signature stays a ``TypeError`` or ``ValueError``; everything that a person's input, files or
@@ -20,6 +21,7 @@ settings can cause is in this tree, so an application needs one ``except``.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from types import ModuleType
 
 
@@ -71,6 +73,31 @@ class TrainingError(TransRecError):
 
 class EvaluationError(TransRecError):
     """Scores or targets that cannot be ranked."""
+
+
+class ServingError(TransRecError):
+    """A request that the service does not answer.
+
+    Args:
+        what: what is wrong.
+        status: the HTTP status.
+        where: the part of the request that it concerns.
+        remedy: what to do about it.
+        headers: of the answer.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        status: int,
+        where: str | None = None,
+        remedy: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(what, where=where, remedy=remedy)
+        self.status = status
+        self.headers = dict(headers or {})
 
 
 class MissingExtraError(TransRecError):

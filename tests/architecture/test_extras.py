@@ -12,7 +12,18 @@ from transrec.errors import MissingExtraError, require_extra
 ROOT = Path(__file__).parents[2]
 
 # the import names of what the extras bring and the core has to do without; jinja2 comes along with torch
-ABSENT = ("fastapi", "uvicorn", "starlette", "gradio", "faiss", "ray", "optuna", "peft")
+ABSENT = (
+    "fastapi",
+    "uvicorn",
+    "starlette",
+    "python_multipart",
+    "prometheus_client",
+    "gradio",
+    "faiss",
+    "ray",
+    "optuna",
+    "peft",
+)
 DEVELOPMENT = ("pandas", "ranx", "hypothesis", "pytest")
 
 IMPORT_EVERYTHING = f"""

@@ -29,6 +29,7 @@ VERBS = {
     "study": "Comparisons side by side, for kinds of target (text, pictures) or sizes of the source: one table, one figure.",
     "evaluate": "Open the test split: rank the whole catalog, beside simple baselines, with intervals.",
     "recommend": "Recommend for a history of item ids.",
+    "serve": "Answer over HTTP: recommendations, similar items, search; items come and go meanwhile.",
     "report": "One HTML file that shows a run, or several side by side: data, training, numbers, items, users.",
     "index": "Encode the catalog of a run and keep the vectors beside it, so that recommending begins at once.",
 }

@@ -1,0 +1,1 @@
+"""The service: a recommender behind HTTP, under ``/v1``."""
