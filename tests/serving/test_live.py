@@ -19,7 +19,8 @@ from transrec.data.catalog import Item
 from transrec.data.dataset import Dataset
 from transrec.errors import DataError, RunError, UnknownItemError
 from transrec.model import TransRec
-from transrec.retrieval.opening import open_live
+from transrec.retrieval.opening import open_live, with_approximate
+from transrec.runs import index_folder
 from transrec.serving.recommender import Recommender
 
 
@@ -192,6 +193,22 @@ def test_readers_see_one_state_while_a_writer_writes(ground: Ground) -> None:
         reader.join()
     assert not wrong
     assert len(recommender.catalog) == 75
+
+
+def test_a_run_with_lists_is_searched_with_them_and_new_items_are_found(ground: Ground) -> None:
+    pytest.importorskip("faiss")
+    plain = ground.load()
+    expected = [item.id for item in plain.recommend(["i4", "i9"], 5)]
+    _, kept = open_live(ground.model, ground.dataset, index_folder(ground.run, ground.dataset))  # type: ignore[arg-type]
+    assert with_approximate(ground.model, ground.dataset, kept).recall >= 0.95
+    recommender = ground.load()
+    assert recommender.now.approximate is not None
+    assert [item.id for item in recommender.recommend(["i4", "i9"], 5)] == expected
+    twin = recommender.catalog.items([recommender.catalog.row(expected[0])])[0]
+    recommender.add([Item(id="twin", vectors=twin.vectors)])
+    assert "twin" in [item.id for item in recommender.recommend(["i4", "i9"], 60)]
+    recommender.close()
+    assert "twin" in [item.id for item in ground.load().recommend(["i4", "i9"], 60)]
 
 
 WRITER = """

@@ -12,7 +12,7 @@ from transrec.errors import RunError
 from transrec.model import TransRec
 from transrec.recipes.showing import progress_bar
 from transrec.retrieval.kept import KeptVectors, Precision
-from transrec.retrieval.opening import open_live
+from transrec.retrieval.opening import open_live, with_approximate
 from transrec.runs import index_folder, open_run_data, place_in
 
 
@@ -21,6 +21,7 @@ def index(
     data: str | Path | None = None,
     *,
     precision: Precision = "float32",
+    approximate: bool = False,
     device: str = "cpu",
     console: Console | None = None,
 ) -> KeptVectors:
@@ -30,6 +31,7 @@ def index(
         run: the run folder.
         data: the dataset; the run's own when None.
         precision: of the vectors.
+        approximate: whether lists for approximate search are made, too; recommending uses them from then on.
         device: where the model runs.
         console: where to print; standard output when None.
 
@@ -44,6 +46,9 @@ def index(
     place = 0 if data is None else place_in(run, dataset)
     with progress_bar() as progress:
         live, kept = open_live(model, dataset, folder, place=place, precision=precision, progress=progress)
+    if approximate:
+        search = with_approximate(model, dataset, kept, place=place)
+        out.print(f"approximate search finds {search.recall:.1%} of the exact {search.at} best ({search.probes} lists)")
     rows, shown = len(kept.vectors), len(live.now.index) - len(live.now.index.removed)
     size = readable_bytes(rows * kept.vectors.width * (2 if precision == "float16" else 4))
     out.print(f"{kept.encoded:,} of {rows:,} items of {escape(dataset.name)} were encoded now; vectors take {size}")

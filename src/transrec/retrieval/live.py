@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from transrec.data.catalog import Catalog, Item
 from transrec.errors import DataError, UnknownItemError
 from transrec.model import TransRec
+from transrec.retrieval.approximate import ApproximateSearch
 from transrec.retrieval.encoding import encode_given
 from transrec.retrieval.index import CatalogIndex
 from transrec.retrieval.journal import Change, Journal
@@ -27,10 +28,12 @@ class Snapshot:
     Attributes:
         catalog: the items, also those that were removed: they may stand in histories.
         index: their vectors, and which were removed.
+        approximate: finds candidates where that is wanted; all items are looked at when None.
     """
 
     catalog: Catalog
     index: CatalogIndex
+    approximate: ApproximateSearch | None = None
 
     def holds(self, item_id: str) -> bool:
         """Whether an item is there and was not removed."""
@@ -50,11 +53,12 @@ class Snapshot:
     def with_items(self, items: Sequence[Item], columns: Columns, vectors_nD: torch.Tensor) -> Snapshot:
         """The state in which these items are what they are now, whether they were there or not."""
         catalog = self.catalog.with_versions(items, columns)
-        return Snapshot(catalog, self.index.with_versions(vectors_nD, catalog.rows([item.id for item in items])))
+        index = self.index.with_versions(vectors_nD, catalog.rows([item.id for item in items]))
+        return replace(self, catalog=catalog, index=index)
 
     def without(self, item_ids: Sequence[str]) -> Snapshot:
         """The state in which these items, which are there, are no longer shown."""
-        return Snapshot(self.catalog, self.index.without(self.catalog.rows(item_ids)))
+        return replace(self, index=self.index.without(self.catalog.rows(item_ids)))
 
 
 @final
@@ -138,7 +142,7 @@ class LiveCatalog:
         rows = before.catalog.rows(change.ids)
         catalog = before.catalog.with_versions(before.catalog.items(rows), columns)
         self._keep(change)
-        self.now = Snapshot(catalog, before.index)
+        self.now = replace(before, catalog=catalog)
 
     def _keep(self, change: Change) -> None:
         if self._journal is not None:

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from transrec.data.catalog import Item
 from transrec.data.dataset import Dataset
+from transrec.data.histories import Histories
 from transrec.data.store import Progress
 from transrec.model import TransRec
+from transrec.retrieval.approximate import ApproximateSearch
 from transrec.retrieval.encoding import encode_given
-from transrec.retrieval.index import CatalogIndex
+from transrec.retrieval.index import CatalogIndex, encode_histories
 from transrec.retrieval.journal import Change, Journal
 from transrec.retrieval.kept import KeptVectors, Precision, brought_up_to_date, fingerprint_of
 from transrec.retrieval.live import LiveCatalog, Snapshot
 from transrec.retrieval.queries import KnownCounts, served_counts
 
 CHANGES = "changes.journal"
+MEASURED_BY = 256
+"""Users for whom the recall of approximate search is measured."""
 
 
 def open_live(
@@ -50,11 +55,37 @@ def open_live(
         RunError: what was written down is damaged.
     """
     kept = brought_up_to_date(model, dataset, folder, place=place, precision=precision, progress=progress)
-    known = KnownCounts.of(model, served_counts(model, dataset), place)
-    index = CatalogIndex(kept.vectors, model.scorer, kept.unreadable, known)
+    first = Snapshot(dataset.catalog, _index(model, dataset, kept, place), ApproximateSearch.open(kept.folder))
     journal = Journal(folder / CHANGES, fingerprint_of(model, place))
-    now = replayed(model, Snapshot(dataset.catalog, index), journal.read(), journal.model, platform=place or 0)
+    now = replayed(model, first, journal.read(), journal.model, platform=place or 0)
     return LiveCatalog(model, now, platform=place or 0, journal=journal), kept
+
+
+def with_approximate(model: TransRec, dataset: Dataset, kept: KeptVectors, *, place: int | None = 0) -> ApproximateSearch:
+    """Make and keep the lists of approximate search over vectors that are kept; recall is measured for some of the users.
+
+    Args:
+        model: in evaluation mode.
+        dataset: of the vectors.
+        kept: the vectors.
+        place: which of the platforms that the model has learned from it is, None: none of them.
+
+    Raises:
+        MissingExtraError: faiss is not installed.
+        ModelError: the model's scorer is no inner product.
+    """
+    index, events = _index(model, dataset, kept, place), dataset.interactions
+    starts, ends = events.offsets[:-1], events.offsets[1:]
+    asked = np.random.default_rng(0).permutation(np.flatnonzero(ends > starts))[:MEASURED_BY]
+    histories = Histories.between(events.rows, starts[asked], ends[asked])
+    search = ApproximateSearch.build(index, encode_histories(model, index, histories))
+    search.save(kept.folder)
+    return search
+
+
+def _index(model: TransRec, dataset: Dataset, kept: KeptVectors, place: int | None) -> CatalogIndex:
+    known = KnownCounts.of(model, served_counts(model, dataset), place)
+    return CatalogIndex(kept.vectors, model.scorer, kept.unreadable, known)
 
 
 def replayed(model: TransRec, before: Snapshot, changes: Iterable[Change], fingerprint: str, *, platform: int) -> Snapshot:
@@ -118,7 +149,7 @@ def _with_columns(before: Snapshot, fates: dict[str, _Fate]) -> Snapshot:
     if not there:
         return before
     items = before.catalog.items(before.catalog.rows(list(there)))
-    return Snapshot(before.catalog.with_versions(items, _columns(before, there, whole=True)), before.index)
+    return replace(before, catalog=before.catalog.with_versions(items, _columns(before, there, whole=True)))
 
 
 def _columns(before: Snapshot, fates: dict[str, _Fate], *, whole: bool) -> dict[str, list[Any]]:

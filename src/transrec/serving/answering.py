@@ -51,7 +51,10 @@ def answer(model: TransRec, now: Snapshot, requests: Sequence[Request], *, platf
         wanted = max(_wanted(requests[place]) for place in places)
         queries = read.queries_of(places)
         hidden = Histories.from_lists([read.hidden[place] for place in places])
-        found = index.search(queries, wanted, hidden, allowed)
+        if now.approximate is None:
+            found = index.search(queries, wanted, hidden, allowed)
+        else:
+            found = now.approximate.search(index, queries, wanted, hidden, allowed)
         for user, place in enumerate(places):
             own = TopK(found.rows_BK[user : user + 1], found.scores_BK[user : user + 1])
             own = _listed(index, own, requests[place])
