@@ -12,13 +12,10 @@ from transrec.data.counts import Counts
 from transrec.data.histories import Histories
 from transrec.errors import MissingExtraError, ModelError
 from transrec.prior import CountPrior
+from transrec.retrieval.approximate import ApproximateSearch
 from transrec.retrieval.index import CatalogIndex, Queries
 from transrec.retrieval.queries import KnownCounts
 from transrec.scoring import CosineScorer, DotScorer, Scorer
-
-pytest.importorskip("faiss")
-
-from transrec.retrieval.approximate import ApproximateSearch
 
 ITEMS, USERS = 3000, 40
 

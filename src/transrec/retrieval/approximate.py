@@ -195,7 +195,7 @@ class _Asked:
             rows = rows[rows >= 0]
             rows = rows[may_V[rows]]
             if len(rows) >= k:
-                return rows
+                return np.asarray(rows)
             wanted, probes = 4 * wanted, 4 * probes
         return None
 
