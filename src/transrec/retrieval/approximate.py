@@ -1,4 +1,4 @@
-"""Approximate search for millions of items (faiss, inverted lists): candidates are found fast, and ranked by their exact scores.
+"""Approximate search for millions of items (faiss, inverted lists): candidates are found fast and ranked by exact scores.
 
 Axes: B users, V items in the catalog, S vectors that were written, n candidates, K list length, D width.
 """
@@ -95,8 +95,8 @@ class ApproximateSearch:
             trying = min(2 * trying, most)
         if recall < GOOD_RECALL:
             warnings.warn(
-                f"APPROXIMATE SEARCH FINDS ONLY {recall:.1%} of the exact {at} best ({trying} of {most} lists are searched): "
-                f"search more of them, or exactly",
+                f"APPROXIMATE SEARCH FINDS ONLY {recall:.1%} of the exact {at} best ({trying} of {most} lists are "
+                "searched): search more of them, or exactly",
                 stacklevel=2,
             )
         return cls(found.lists, found.size, trying, recall, at)
