@@ -4,9 +4,10 @@
     OMP_NUM_THREADS=1 python -m benchmarks.packed --layers 6 --width 384       # as wide and deep as MiniLM
 
 All sides have the same model, batches and threads, and dropout as in training; what differs is ``batching`` of the text
-encoder alone. They take turns, round by round, so that a busy machine slows all alike. Medians over the rounds are compared,
-and medians of the ratios within a round. Two trainings: the top 2 layers learn, from what the store has of the others; and
-all layers learn, from token ids. A step is forward and backward; the optimiser's part is the same for all and left out.
+encoder alone. They take turns, batch by batch, and what is counted is the time of the processor, which a busy machine
+disturbs less than the time that passes. Medians over the rounds are compared, and medians of the ratios within a round. Two
+trainings: the top 2 layers learn, from what the store has of the others; and all layers learn, from token ids. A step is
+forward and backward; the optimiser's part is the same for all and left out.
 """
 
 from __future__ import annotations

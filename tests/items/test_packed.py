@@ -128,7 +128,7 @@ def test_a_network_that_cannot_be_packed_is_told_of_once_and_runs_as_ever(name, 
 
 
 @pytest.mark.parametrize("name", PACKED)
-@pytest.mark.parametrize("below", [1, 2])
+@pytest.mark.parametrize("below", [1, 2, 3])
 def test_halves_are_those_of_padded_texts(name, below, encoders):
     line, padded = encoders(name)
     prepared = line.prepare(texts("mixed"))
@@ -137,9 +137,13 @@ def test_halves_are_those_of_padded_texts(name, below, encoders):
     torch.testing.assert_close(states.lengths_n, expected.lengths_n)
     assert_alike([states.values], [expected.values])
     # each half goes with the other's
+    given = [expected.values.clone().requires_grad_(), states.values.clone().requires_grad_()]
     found, expected = (
-        vectors_and_gradients(e, lambda e=e, kept=kept: e.upper({"states": kept}, below))
-        for e, kept in ((line, expected), (padded, states))
+        [
+            *vectors_and_gradients(e, lambda e=e, kept=kept: e.upper({"states": Ragged(kept, states.lengths_n)}, below)),
+            kept.grad,
+        ]
+        for e, kept in zip((line, padded), given, strict=True)
     )
     assert_alike(found, expected)
 

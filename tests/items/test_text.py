@@ -122,7 +122,8 @@ def test_what_all_layers_use_is_before_them(family, text_family, tokenizer):
 
 @pytest.mark.parametrize("pooling", ["mean", "attention"])
 def test_buckets_change_no_number(pooling, text_family, tokenizer, monkeypatch):
-    encoder = TextEncoder(text_family("bert"), tokenizer, TextSettings(max_length=30, pooling=pooling)).double().eval()
+    encoder = TextEncoder(text_family("bert"), tokenizer, TextSettings(max_length=30, pooling=pooling, batching="buckets"))
+    encoder = encoder.double().eval()
     items = [Item(str(count), text="socks " * count) for count in (9, 1, 25, 3, 1, 14, 0, 25)]
     sizes = []
     encoder.backbone.register_forward_pre_hook(
@@ -137,6 +138,15 @@ def test_buckets_change_no_number(pooling, text_family, tokenizer, monkeypatch):
         found[cost] = [vectors.detach(), *(p.grad.clone() for p in encoder.parameters())]
     assert len(sizes) == 6 + 1 and sizes[-1] == (8, 28)
     torch.testing.assert_close(found[0], found[10**6], atol=1e-10, rtol=0.0)
+
+
+def test_a_folder_written_before_there_was_batching_can_be_read(text_family, tokenizer, text_items, tmp_path):
+    encoder = TextEncoder(text_family("bert"), tokenizer, SETTINGS).eval()
+    encoder.save_assets(tmp_path)
+    path = tmp_path / "encoder.yaml"
+    assert "batching: auto\n" in path.read_text()
+    path.write_text(path.read_text().replace("batching: auto\n", ""))
+    assert TextEncoder.from_assets(tmp_path).settings == SETTINGS
 
 
 def test_the_first_token_needs_a_class_token(text_family, tokenizer):

@@ -15,6 +15,7 @@ from transrec.data.catalog import Catalog, Item
 from transrec.data.store import ContentStore
 from transrec.items.encoder import Prepared
 from transrec.items.scratch import new_image_backbone, new_text_backbone
+from transrec.items.text import TextEncoder, TextSettings
 from transrec.model import ModelSettings, TransRec
 from transrec.retrieval.vectors import assets_digest, weights_digest, with_vectors
 
@@ -108,3 +109,25 @@ def test_a_loaded_run_finds_the_vectors_of_the_one_that_was_saved(tmp_path: Path
         original = model.items.encoders[name]
         assert assets_digest(encoder) == assets_digest(original)
         assert weights_digest(encoder) == weights_digest(original)
+
+
+def test_how_texts_are_laid_out_is_no_part_of_what_an_encoder_is(tmp_path: Path) -> None:
+    """What is kept of items stays valid; the choice itself is saved all the same."""
+    folder = str(new_text_backbone(["a red hat"], tmp_path / "backbone", width=16, layers=1, heads=2))
+    made = {
+        name: TextEncoder.from_settings(TextSettings.from_mapping({"backbone": folder, "max_length": 12, **more}))
+        for name, more in {
+            "auto": {},
+            "packed": {"batching": "packed"},
+            "padded": {"batching": "padded"},
+            "other": {"pooling": "first"},
+        }.items()
+    }
+    digests = {name: assets_digest(encoder) for name, encoder in made.items()}
+    assert digests["auto"] == digests["packed"] == digests["padded"] != digests["other"]
+    made["packed"].save_assets(tmp_path / "assets")
+    assert TextEncoder.from_assets(tmp_path / "assets").settings.batching == "packed"
+    made["packed"].save_identity(tmp_path / "identity")
+    assert "batching" not in (tmp_path / "identity" / "encoder.yaml").read_text(), (
+        "keys of older versions are those of today"
+    )
