@@ -72,7 +72,8 @@ def test_an_index_ranks_with_counts_and_without() -> None:
     first = with_counts.search(encode_histories(case.model, with_counts, histories), 1, histories)
     assert first.rows_BK.tolist() == [[2]]
     queries = encode_histories(case.model, without, histories)
-    assert np.allclose(without.scores(queries), case.model.scorer(queries.vectors, without.vectors_VD).detach())
+    expected = case.model.scorer(queries.vectors, without.vectors_VD).detach()
+    assert np.allclose(without.scores(queries), expected, atol=1e-5)  # other kernels, other last bits
 
 
 def test_being_untouched_is_not_learned_where_only_the_target_can_be() -> None:
