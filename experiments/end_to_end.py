@@ -13,10 +13,7 @@ interrupted: what is done is not done again, and a training resumes. Two cores t
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
-from experiments.real import CONFIG, PLATFORMS, ingested, ran, trained
+from experiments.real import PLATFORMS, ingested, parser_of, ran, trained
 
 END_TO_END = (
     *("--tune", "top:1"),
@@ -29,24 +26,14 @@ ROWS = ("popularity", "similarity", "frozen", "scratch", "zero-shot", "transferr
 
 def main() -> None:
     """Do what has not been done yet."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-root", type=Path, required=True, help="the folder with the four sets")
-    parser.add_argument("--minilm", type=Path, required=True, help="the folder of all-MiniLM-L6-v2")
-    parser.add_argument("--squeezenet", type=Path, required=True, help="SqueezeNet 1.1 weights as safetensors")
-    parser.add_argument("--out", type=Path, required=True, help="where datasets and runs go")
+    parser = parser_of(__doc__)
     parser.add_argument("--source", default="films", choices=list(PLATFORMS))
     parser.add_argument("--target", default="office", choices=list(PLATFORMS))
-    parser.add_argument("--seeds", default="0,1,2", help="of the comparison")
     options = parser.parse_args()
     for name in (options.source, options.target):
         ingested(name, options)
-    run = options.out / "runs" / f"{options.source}-top1"
-    if not trained(run):
-        command = ["train", options.out / "data" / options.source, "--out", run, "--config", CONFIG]
-        command += ["--model.items.text.backbone", options.minilm]
-        command += ["--model.items.custom-options.image.weights", options.squeezenet]
-        command += [*END_TO_END, "--training.epochs", EPOCHS["source"]]
-        ran([*command, *(["--resume"] if run.exists() else [])])
+    settings = (*END_TO_END, "--training.epochs", EPOCHS["source"])
+    run = trained(f"{options.source}-top1", (options.source,), options, settings=settings)
     command = ["compare", run, "--data", options.out / "data" / options.target]
     command += ["--out", options.out / "compare" / f"{options.target}-top1", "--rows", ",".join(ROWS)]
     ran([*command, "--seeds", options.seeds, "--training.epochs", EPOCHS["target"]])

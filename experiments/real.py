@@ -20,8 +20,11 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from transrec.runs import CARD
 
 HERE = Path(__file__).parent
 CONFIG = HERE / "real.yaml"
@@ -73,14 +76,20 @@ def main() -> None:
     print(_summary(options.out))
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parser_of(description: str | None) -> argparse.ArgumentParser:
+    """The options of every script that trains on these platforms."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-root", type=Path, required=True, help="the folder with the four sets")
     parser.add_argument("--minilm", type=Path, required=True, help="the folder of all-MiniLM-L6-v2")
     parser.add_argument("--squeezenet", type=Path, required=True, help="SqueezeNet 1.1 weights as safetensors")
     parser.add_argument("--out", type=Path, required=True, help="where datasets and runs go")
-    parser.add_argument("--only", nargs="*", default=[], help="targets to do, such as films or office; all by default")
     parser.add_argument("--seeds", default="0,1,2", help="of the comparisons")
+    return parser
+
+
+def _options() -> argparse.Namespace:
+    parser = parser_of(__doc__)
+    parser.add_argument("--only", nargs="*", default=[], help="targets to do, such as films or office; all by default")
     parser.add_argument("--fractions", default="0.1,1", help="shares of the target's users, of the comparisons")
     return parser.parse_args()
 
@@ -100,14 +109,16 @@ def ingested(name: str, options: argparse.Namespace) -> None:
     ran([*command, *(["--images", source / "images"] if pictures else [])])
 
 
-def _train(name: str, platforms: tuple[str, ...], options: argparse.Namespace) -> None:
+def trained(name: str, platforms: Sequence[str], options: argparse.Namespace, *, settings: Sequence[str] = ()) -> Path:
+    """The run of this name, trained now if it is not, with more settings than those of ``CONFIG``."""
     run = options.out / "runs" / name
-    if trained(run):
-        return
+    if (run / CARD).exists():
+        return run
     command = ["train", *(options.out / "data" / platform for platform in platforms), "--out", run, "--config", CONFIG]
     command += ["--model.items.text.backbone", options.minilm]
     command += ["--model.items.custom-options.image.weights", options.squeezenet]
-    ran([*command, *(["--resume"] if run.exists() else [])])
+    ran([*command, *settings, *(["--resume"] if run.exists() else [])])
+    return run
 
 
 def _compare(target: str, rows: tuple[str, ...], name: str, chosen: tuple[str, ...], options: argparse.Namespace) -> None:
@@ -116,18 +127,13 @@ def _compare(target: str, rows: tuple[str, ...], name: str, chosen: tuple[str, .
     if kept.exists():
         return
     source, more = COMPARISONS[target]
-    _train(source, SOURCES[source], options)
+    run = trained(source, SOURCES[source], options)
     out = options.out / "compare" / target
-    command = ["compare", options.out / "runs" / source, "--data", options.out / "data" / target, "--out", out]
+    command = ["compare", run, "--data", options.out / "data" / target, "--out", out]
     ran([*command, "--rows", ",".join(rows), *chosen, *more])
     kept.parent.mkdir(parents=True, exist_ok=True)
     for file in ("compare.png", "compare.json"):
         shutil.copy(out / file, kept.with_suffix(Path(file).suffix))
-
-
-def trained(run: Path) -> bool:
-    """Whether a training came to its end."""
-    return (run / "README.md").exists()
 
 
 def ran(command: list[object]) -> None:

@@ -39,6 +39,8 @@ class DataRecord(Settings):
 
 
 PARAMETERS = "parameters.json"
+CARD = "README.md"
+"""The model card; it is written last, so that a run without one has not ended."""
 
 FITTING = ("stages", "objective", "training", "split", "tune")
 """Sections of the settings file that can be given back with --config, with the model's own."""
@@ -207,7 +209,7 @@ def write_card(folder: Path, record: RunRecord, fates: Sequence[Fate], validatio
     learned = "\n".join(f"- {d.name} (fingerprint `{d.fingerprint}`)" for d in record.data)
     numbers = "\n".join(f"| {name} | {_told(value)} |" for name, value in validation.items())
     origin = f"It started from the run `{Path(record.source).name}`." if record.source else "It started from no other run."
-    (folder / "README.md").write_text(
+    (folder / CARD).write_text(
         f"""---
 library_name: transrec
 pipeline_tag: other

@@ -1,4 +1,4 @@
-"""Two processes train one model: each takes its slice of every batch, and both end with the same weights."""
+"""Two processes train one model: they share the items of every batch, and both end with the same weights."""
 
 from __future__ import annotations
 

@@ -278,11 +278,3 @@ def _own(training: Histories, rows_C: np.ndarray) -> np.ndarray:
     found = order[np.searchsorted(rows_C, training.rows, sorter=order).clip(max=len(rows_C) - 1)]
     inside = rows_C[found] == training.rows
     return np.stack([training.owners[inside], found[inside]], axis=1)
-
-
-def _slots(starts: np.ndarray, ends: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """The events between starts and ends, padded on the right with 0, and which slots are real; (B, at most ``width``)."""
-    # most histories are far shorter than the longest that is read
-    events = starts[:, None] + np.arange(min(width, int((ends - starts).max(initial=1))))
-    mask = events < ends[:, None]
-    return np.where(mask, events, 0), mask

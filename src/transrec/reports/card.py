@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from transrec.data.dataset import Dataset
 from transrec.data.ingest.doctor import Contents, Diagnosis, diagnose
 from transrec.data.ingest.ordering import Filter
+from transrec.data.ingest.plots import count_bins, times_to_draw
 from transrec.reports.charts import FAINT, INK, MAIN, chart
 
 SIZE = (5.2, 2.9)
@@ -77,12 +78,10 @@ def _facts(dataset: Dataset, found: Diagnosis) -> dict[str, str]:
 
 
 def _times(found: Diagnosis, name: str) -> str:
-    times = found.interactions.times
-    are_dates = "-" in found.period[0][1:]
+    times, are_dates = times_to_draw(found)
 
     def draw(axes: Sequence[Axes]) -> None:
-        values = (times * 1e6).astype("datetime64[us]") if are_dates else times
-        axes[0].hist(values, bins=40, color=MAIN)
+        axes[0].hist(times, bins=40, color=MAIN)
         if are_dates:
             axes[0].tick_params(axis="x", labelrotation=25)
         axes[0].set(title="Events over time", ylabel="events", xlabel="" if are_dates else "time, as the input has it")
@@ -106,15 +105,8 @@ def _counts(counts: np.ndarray, name: str, *, title: str, unit: str, of: str) ->
     median = float(np.median(counts))
 
     def draw(axes: Sequence[Axes]) -> None:
-        own, most = axes[0], int(counts.max())
-        if most <= 60:
-            edges = np.arange(counts.min(), most + 2) - 0.5
-        else:
-            edges = np.unique(np.geomspace(max(counts.min(), 1), most + 1, 40).round()) - 0.5
-            own.set_xscale("log")
-            own.xaxis.set_major_formatter("{x:g}")
-            own.xaxis.set_minor_formatter("")
-        own.hist(counts, bins=edges.tolist(), color=MAIN)
+        own = axes[0]
+        own.hist(counts, bins=count_bins(own, counts), color=MAIN)
         own.axvline(median, color=INK, linewidth=1, linestyle="--")
         own.set(title=f"{title}, median {median:g}", xlabel=unit, ylabel=of)
         own.yaxis.grid(visible=True)

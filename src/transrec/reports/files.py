@@ -11,10 +11,7 @@ from typing import Any
 from transrec.errors import RunError
 from transrec.model import SETTINGS, WEIGHTS
 from transrec.rules import Fate
-from transrec.runs import PARAMETERS, RunRecord
-
-CARD = "README.md"
-"""The model card; it is written last, so that a run without one has not ended."""
+from transrec.runs import CARD, PARAMETERS, RunRecord
 
 
 @dataclass(frozen=True, slots=True)

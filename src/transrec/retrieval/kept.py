@@ -52,12 +52,14 @@ class KeptVectors:
         vectors: of every row, mapped from disk, with room for more that costs nothing until it is used.
         unreadable: rows of items that the model can make nothing of, int64.
         encoded: how many items were encoded now; the others had been before.
+        model: the fingerprint of the model that they are of.
     """
 
     folder: Path
     vectors: ItemVectors
     unreadable: np.ndarray
     encoded: int
+    model: str
 
 
 def fingerprint_of(model: TransRec, place: int | None = 0) -> str:
@@ -105,7 +107,7 @@ def brought_up_to_date(
     for other in folder.glob("vectors-*"):
         if other != own:
             shutil.rmtree(other, ignore_errors=True)
-    return _opened(own, model, sum(encoded))
+    return _opened(own, model, key, sum(encoded))
 
 
 def kept_as_they_are(model: TransRec, dataset: Dataset, folder: Path, *, place: int = 0) -> KeptVectors:
@@ -117,13 +119,13 @@ def kept_as_they_are(model: TransRec, dataset: Dataset, folder: Path, *, place: 
     found = sorted(folder.glob("vectors-*"))
     if not found:
         raise RunError("there is no index", where=str(folder), remedy="make it: transrec index RUN")
-    notes = _notes(found[-1])
-    if notes.get("model") != fingerprint_of(model, place):
+    notes, key = _notes(found[-1]), fingerprint_of(model, place)
+    if notes.get("model") != key:
         what = "the index was made with another model than the one in this run (its weights or settings differ)"
     elif notes.get("catalog") != dataset.catalog.fingerprint:
         what = "items have come or changed since the index was made"
     else:
-        return _opened(found[-1], model, 0)
+        return _opened(found[-1], model, key, 0)
     raise RunError(what, where=str(found[-1]), remedy="bring it up to date: transrec index RUN")
 
 
@@ -225,7 +227,7 @@ def _reused(wanted: _Wanted, former: _Former, rows: np.ndarray) -> tuple[Tensor,
 # ---- reading ----------------------------------------------------------------------------------------------------------
 
 
-def _opened(folder: Path, model: TransRec, encoded: int) -> KeptVectors:
+def _opened(folder: Path, model: TransRec, key: str, encoded: int) -> KeptVectors:
     try:
         head = np.load(folder / "vectors.npy", mmap_mode="r")
         room = np.memmap(
@@ -243,7 +245,7 @@ def _opened(folder: Path, model: TransRec, encoded: int) -> KeptVectors:
         vectors = ItemVectors(memory[: len(head)], memory)
     else:
         vectors = ItemVectors(memory[: len(head)].to(model.device))
-    return KeptVectors(folder, vectors, np.flatnonzero(~readable), encoded)
+    return KeptVectors(folder, vectors, np.flatnonzero(~readable), encoded, key)
 
 
 def _room(items: int) -> int:

@@ -19,7 +19,7 @@ from transrec.retrieval.approximate import ApproximateSearch
 from transrec.retrieval.encoding import encode_given
 from transrec.retrieval.index import CatalogIndex, encode_histories
 from transrec.retrieval.journal import Change, Journal
-from transrec.retrieval.kept import KeptVectors, Precision, brought_up_to_date, fingerprint_of
+from transrec.retrieval.kept import KeptVectors, Precision, brought_up_to_date
 from transrec.retrieval.live import LiveCatalog, Snapshot
 from transrec.retrieval.queries import KnownCounts, served_counts
 
@@ -56,7 +56,7 @@ def open_live(
     """
     kept = brought_up_to_date(model, dataset, folder, place=place, precision=precision, progress=progress)
     first = Snapshot(dataset.catalog, _index(model, dataset, kept, place), ApproximateSearch.open(kept.folder))
-    journal = Journal(folder / CHANGES, fingerprint_of(model, place))
+    journal = Journal(folder / CHANGES, kept.model)
     now = replayed(model, first, journal.read(), journal.model, platform=place or 0)
     return LiveCatalog(model, now, platform=place or 0, journal=journal), kept
 

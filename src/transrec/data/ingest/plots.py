@@ -32,16 +32,35 @@ def save_plots(found: Diagnosis, folder: str | Path) -> list[Path]:
     return paths
 
 
-def _lengths(axes: Axes, found: Diagnosis) -> None:
-    lengths = found.interactions.lengths
-    if lengths.max() <= 60:
-        edges = np.arange(lengths.min(), lengths.max() + 2) - 0.5
+def count_bins(axes: Axes, counts: np.ndarray) -> list[float]:
+    """The edges of a histogram of whole numbers; where they reach far they grow, and the axis becomes logarithmic.
+
+    Args:
+        axes: where it is to be drawn.
+        counts: whole numbers, at least one.
+    """
+    least, most = int(counts.min()), int(counts.max())
+    if most <= 60:
+        edges = np.arange(least, most + 2) - 0.5
     else:
-        edges = np.unique(np.geomspace(max(lengths.min(), 1), lengths.max() + 1, 40).round()) - 0.5
+        edges = np.unique(np.geomspace(max(least, 1), most + 1, 40).round()) - 0.5
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_formatter("")
-    axes.hist(lengths, bins=edges.tolist(), color=_COLOUR)
+    found: list[float] = edges.tolist()
+    return found
+
+
+def times_to_draw(found: Diagnosis) -> tuple[np.ndarray, bool]:
+    """When the events were, as dates where the input has such, and whether it has."""
+    times = found.interactions.times
+    are_dates = "-" in found.period[0][1:]
+    return ((times * 1e6).astype("datetime64[us]") if are_dates else times), are_dates
+
+
+def _lengths(axes: Axes, found: Diagnosis) -> None:
+    lengths = found.interactions.lengths
+    axes.hist(lengths, bins=count_bins(axes, lengths), color=_COLOUR)
     median = float(np.median(lengths))
     axes.axvline(median, color="black", linewidth=1, linestyle="--", label=f"median {median:g}")
     axes.legend(frameon=False)
@@ -61,11 +80,8 @@ def _popularity(axes: Axes, found: Diagnosis) -> None:
 
 
 def _times(axes: Axes, found: Diagnosis) -> None:
-    times = found.interactions.times
-    are_dates = "-" in found.period[0][1:]
+    times, are_dates = times_to_draw(found)
+    axes.hist(times, bins=50, color=_COLOUR)
     if are_dates:
-        axes.hist((times * 1e6).astype("datetime64[us]"), bins=50, color=_COLOUR)
         axes.tick_params(axis="x", labelrotation=30)
-    else:
-        axes.hist(times, bins=50, color=_COLOUR)
     axes.set(title="Events over time", xlabel="" if are_dates else "time, as the input has it", ylabel="events")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, final
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from transrec.errors import ServingError
@@ -15,6 +16,8 @@ LONGEST_TEXT = 100_000
 # what a column can hold: 64 bits, and no NaN, which JSON has no word for
 Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
+FLOAT32 = float(np.finfo(np.float32).max)
+Component = Annotated[float, Field(ge=-FLOAT32, le=FLOAT32, allow_inf_nan=False)]
 Scalar = Annotated[bool, Field(strict=True)] | Whole | Number | Annotated[str, Field(max_length=LONGEST_TEXT)] | None
 ItemId = Annotated[str, Field(min_length=1, max_length=LONGEST_ID)]
 Time = Annotated[float, Field(allow_inf_nan=False, ge=-1e15, le=1e15)]
@@ -33,7 +36,7 @@ class Content(BaseModel):
     """its picture: the file as base64"""
     image_url: str | None = Field(default=None, max_length=2_000)
     """where its picture is; refused unless the service allows it"""
-    vectors: dict[str, list[Number]] | None = Field(default=None, max_length=16)
+    vectors: dict[str, list[Component]] | None = Field(default=None, max_length=16)
     """given vectors by name, for models that read them"""
     columns: dict[str, Scalar] | None = Field(default=None, max_length=200)
     """values for columns that the catalog has, for titles and filters"""

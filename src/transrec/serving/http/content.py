@@ -63,14 +63,8 @@ def item_of(item_id: str, content: Content, settings: ServeSettings) -> Item:
                 remedy="send the picture itself, as `image` (--allow-picture-urls changes that)",
             )
         picture = picture_of(fetch_public(content.image_url, most=settings.max_body_bytes), settings)
-    with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, and is refused below
-        given = {name: np.asarray(values, dtype=np.float32) for name, values in (content.vectors or {}).items()}
-    for name, vector in given.items():
-        if not np.isfinite(vector).all():
-            raise ServingError(
-                f"the vector {name!r} holds numbers that float32 cannot", status=422, where="vectors", remedy="scale it"
-            )
-    return Item(item_id, content.text, picture, given)
+    vectors = {name: np.asarray(values, dtype=np.float32) for name, values in (content.vectors or {}).items()}
+    return Item(item_id, content.text, picture, vectors)
 
 
 def columns_of(columns: Mapping[str, Scalar] | None, catalog: Catalog) -> dict[str, list[Any]]:
