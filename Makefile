@@ -28,7 +28,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PIP) -e '.[dev]'
 	@touch $@
 
-demo: $(READY) ## Pre-train on one platform, transfer to four, compare, recommend (two to five minutes)
+demo: $(READY) ## Pre-train on one platform, transfer to four, compare, recommend (two to seven minutes)
 	@$(BIN)/transrec demo
 
 test: lint docs ## Everything that has to hold: style, types, architecture, docs, tests

@@ -11,7 +11,7 @@ from transrec.recipes.demo_runs import DemoSettings
 def demo(*, out: Path = Path("demo"), seed: int = 0, scale: float = 1.0, overwrite: bool = False) -> None:
     """Watch the whole path on a small built-in world: pre-train, transfer, compare, recommend.
 
-    Takes at most five minutes on two cores, needs no download, and leaves datasets and runs to play with.
+    Takes two to seven minutes on two cores, needs no download, and leaves datasets and runs to play with.
 
     Args:
         out: a folder for what it writes.
