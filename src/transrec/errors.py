@@ -11,6 +11,7 @@
     ├── RunError                 a run folder that is missing, incomplete, or belongs to other data
     ├── TrainingError            training that cannot go on (a loss that is not a number, nothing to learn)
     ├── EvaluationError          scores or targets that cannot be ranked
+    ├── ExportError              a part of a model that cannot leave PyTorch, or answers otherwise outside
     ├── ServingError             a request that the service does not answer
     └── MissingExtraError        an optional part of transrec that is not installed
 
@@ -73,6 +74,10 @@ class TrainingError(TransRecError):
 
 class EvaluationError(TransRecError):
     """Scores or targets that cannot be ranked."""
+
+
+class ExportError(TransRecError):
+    """A part of a model that cannot leave PyTorch, or answers otherwise outside."""
 
 
 class ServingError(TransRecError):

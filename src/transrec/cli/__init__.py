@@ -28,10 +28,11 @@ VERBS = {
     "compare": "Will pre-training elsewhere help here? From scratch, zero-shot and transferred beside simple methods.",
     "study": "Comparisons side by side, for kinds of target (text, pictures) or sizes of the source: one table, one figure.",
     "evaluate": "Open the test split: rank the whole catalog, beside simple baselines, with intervals.",
-    "recommend": "Recommend for a history of item ids.",
+    "recommend": "Recommend for a history of item ids, or for all users of a dataset.",
     "serve": "Answer over HTTP: recommendations, similar items, search; items come and go meanwhile.",
     "report": "One HTML file that shows a run, or several side by side: data, training, numbers, items, users.",
     "index": "Encode the catalog of a run and keep the vectors beside it, so that recommending begins at once.",
+    "export": "Write ONNX graphs of both towers and the item vectors, for programs without PyTorch.",
 }
 """The verbs in the order in which people need them, and what each does."""
 

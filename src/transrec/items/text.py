@@ -119,10 +119,14 @@ class TextEncoder(ModalityEncoder):
 
     def forward(self, prepared: Prepared) -> Tensor:
         tokens = _tokens(prepared)
+<<<<<<< HEAD
         return self._whole(tokens) if self._attends_padding else self._laid_out(tokens, self._whole, self._line)
+=======
+        return self._whole(tokens) if self.attends_padding else _in_buckets(tokens, self._whole)
+>>>>>>> 863f5ee (A run can leave PyTorch: ONNX graphs of both towers, item vectors as Parquet)
 
     def lower(self, prepared: Prepared, below: int) -> Prepared:
-        if self._attends_padding:
+        if self.attends_padding:
             return super().lower(prepared, below)  # the activations of padding count, and where it begins does too
         tokens = _tokens(prepared)
         # all that upper needs of the tokens is how many there are
@@ -135,7 +139,7 @@ class TextEncoder(ModalityEncoder):
         return {STATES: Ragged.from_padded(states_NTC, tokens.lengths_n, tokens.longest)}
 
     def upper(self, lowered: Prepared, below: int) -> Tensor:
-        if self._attends_padding:
+        if self.attends_padding:
             return super().upper(lowered, below)
         return self._laid_out(
             lowered[STATES],
@@ -145,12 +149,19 @@ class TextEncoder(ModalityEncoder):
 
     def _whole(self, tokens: Ragged) -> Tensor:
         """Vectors from tokens (int64), as one padded batch."""
-        if self._attends_padding:
+        if self.attends_padding:
             tokens = Ragged(tokens.values, tokens.lengths_n, self.settings.max_length)
-        mask_NT = tokens.mask()
-        ids_NT = tokens.padded(self.tokenizer.pad_token_id)
+        return self.padded(tokens.padded(self.tokenizer.pad_token_id), tokens.mask())
+
+    def padded(self, ids_NT: Tensor, mask_NT: Tensor) -> Tensor:
+        """Vectors of shape (N, width), as :meth:`forward` makes them, from token ids as one rectangle.
+
+        Args:
+            ids_NT: int64, the tokenizer's padding token where there is none; with ``attends_padding`` T is ``max_length``.
+            mask_NT: which tokens are real, bool.
+        """
         tokens_NTC: Tensor = self.backbone(input_ids=ids_NT, attention_mask=mask_NT.long()).last_hidden_state
-        pooled: Tensor = self.pooling(tokens_NTC, torch.ones_like(mask_NT) if self._attends_padding else mask_NT)
+        pooled: Tensor = self.pooling(tokens_NTC, torch.ones_like(mask_NT) if self.attends_padding else mask_NT)
         return pooled
 
     def _line(self, tokens: Ragged) -> Tensor:
@@ -199,7 +210,8 @@ class TextEncoder(ModalityEncoder):
         return tried[here]
 
     @property
-    def _attends_padding(self) -> bool:
+    def attends_padding(self) -> bool:
+        """Whether pooling takes padding in, up to ``max_length``."""
         return self.settings.padding == "attended"
 
     def _from_states(self, states: Ragged, laid_out: Tensor, run: _Run, below: int) -> Tensor:
