@@ -148,7 +148,7 @@ class FolderWriter:
         users, index = self.exported.model.users, self.exported.index
         histories = _histories(self.exported)
         rows_BL, mask_BL = (torch.from_numpy(array) for array in histories.padded())
-        inputs: tuple[Tensor, ...] = (index.vectors_VD[rows_BL], mask_BL)
+        inputs: tuple[Tensor, ...] = (index.vectors.take(rows_BL), mask_BL)
         times_BL = histories.padded_times()
         if times_BL is not None:
             inputs = (*inputs, torch.from_numpy(times_BL))

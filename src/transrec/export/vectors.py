@@ -33,7 +33,7 @@ def write_vectors(
     Returns:
         What the manifest says of the file.
     """
-    width = index.vectors_VD.shape[1]
+    width = index.vectors.width
     events_V, prior_V = _counted(index)
     schema = pa.schema(
         [
@@ -48,7 +48,7 @@ def write_vectors(
     with pq.ParquetWriter(path, schema) as writer:
         for start in range(0, len(kept), ROWS_AT_ONCE):
             rows = kept[start : start + ROWS_AT_ONCE]
-            vectors_nD = index.vectors_VD[torch.from_numpy(rows).to(index.vectors_VD.device)].cpu().numpy()
+            vectors_nD = index.vectors.take(torch.from_numpy(rows).to(index.device)).cpu().numpy()
             flat = pa.array(vectors_nD.astype(kind).reshape(-1))
             columns = [
                 pa.array([catalog.ids[row] for row in rows]),
@@ -69,5 +69,5 @@ def _counted(index: CatalogIndex) -> tuple[np.ndarray, np.ndarray]:
     if index.known is None:
         return np.zeros(len(index), dtype=np.int64), np.zeros(len(index), dtype=np.float32)
     counts_V = torch.from_numpy(index.known.counts.popularity_V)
-    base_V = index.known.prior.base(counts_V.float().to(index.vectors_VD.device), index.known.popularity)
+    base_V = index.known.prior.base(counts_V.float().to(index.device), index.known.popularity)
     return counts_V.long().numpy(), base_V.float().cpu().numpy()

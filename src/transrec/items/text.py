@@ -119,11 +119,7 @@ class TextEncoder(ModalityEncoder):
 
     def forward(self, prepared: Prepared) -> Tensor:
         tokens = _tokens(prepared)
-<<<<<<< HEAD
-        return self._whole(tokens) if self._attends_padding else self._laid_out(tokens, self._whole, self._line)
-=======
-        return self._whole(tokens) if self.attends_padding else _in_buckets(tokens, self._whole)
->>>>>>> 863f5ee (A run can leave PyTorch: ONNX graphs of both towers, item vectors as Parquet)
+        return self._whole(tokens) if self.attends_padding else self._laid_out(tokens, self._whole, self._line)
 
     def lower(self, prepared: Prepared, below: int) -> Prepared:
         if self.attends_padding:

@@ -1,0 +1,189 @@
+"""Lists for all users of a dataset, as one Parquet file: in parts of some users, so that an interruption costs one part.
+
+Axes: B users, V items in the catalog, K list length.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import Field
+
+from transrec.data.dataset import Dataset
+from transrec.data.histories import Histories
+from transrec.data.store import Progress
+from transrec.data.times import whole_seconds
+from transrec.errors import RunError
+from transrec.model import TransRec
+from transrec.retrieval.filters import allowed_by
+from transrec.retrieval.index import encode_histories
+from transrec.retrieval.live import Snapshot
+from transrec.retrieval.vectors import weights_digest
+from transrec.settings import Settings
+
+USERS_AT_ONCE = 4096
+"""Users of a part; what is in memory at a time does not grow with their number."""
+SCHEMA = pa.schema(
+    [("user_id", pa.string()), ("rank", pa.int32()), ("item_id", pa.string()), ("score", pa.float32())],
+    metadata={"transrec.lists": "1"},
+)
+"""One row for each user and place in the list: what SQL, pandas, Polars and Spark join and filter without unnesting."""
+
+_PLAN = "plan.json"
+
+
+class ListSettings(Settings):
+    """What is wanted for every user."""
+
+    k: int = Field(default=10, ge=1)
+    """How many items; fewer where a user may be shown no more."""
+    seen: bool = False
+    """Whether items of the user's history may be recommended again."""
+    popularity: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    """How much of what popularity is worth counts: 1 as learned; 0 for none."""
+    where: str | None = None
+    """Only items of which this is true, over the catalog's columns."""
+    exclude: tuple[str, ...] = ()
+    """Ids that nobody is recommended."""
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Lists:
+    """Lists to be written.
+
+    Attributes:
+        model: in evaluation mode.
+        now: catalog and index.
+        dataset: whose users; its items are the first ones of the catalog.
+        settings: what is wanted.
+    """
+
+    model: TransRec
+    now: Snapshot
+    dataset: Dataset
+    settings: ListSettings
+
+    def write(self, out: Path, *, overwrite: bool = False, progress: Progress | None = None) -> int:
+        """Write the lists; what an interrupted call has finished is taken from the folder ``.NAME.parts`` beside the file.
+
+        Args:
+            out: the Parquet file; it appears when it is whole.
+            overwrite: replace a file that is there, and begin anew where lists of another kind were interrupted.
+            progress: told how far it is.
+
+        Returns:
+            How many users had a part finished before.
+
+        Raises:
+            RunError: the file is there already, or what was interrupted was asked for otherwise.
+            DataError: the filter cannot be used.
+            EvaluationError: a score is not finite.
+        """
+        if out.exists() and not overwrite:
+            raise RunError(f"{out} is there already", remedy="give another --out, or add --overwrite to write it anew")
+        folder = out.with_name(f".{out.name}.parts")
+        self._begin(folder, overwrite=overwrite)
+        count = len(self.dataset.interactions.users)
+        allowed, ids = self._allowed(), pa.array(self.now.catalog.ids, pa.string())
+        parts, found = [], 0
+        for start in range(0, count, USERS_AT_ONCE):
+            stop = min(start + USERS_AT_ONCE, count)
+            part = folder / f"{start:012d}.parquet"
+            if part.exists():
+                found += stop - start
+            else:
+                table = self._part(start, stop, allowed, ids)
+                _write_whole(part, [table])
+            parts.append(part)
+            if progress:
+                progress("recommending for users", stop, count)
+        _write_whole(out, parts)
+        shutil.rmtree(folder)
+        return found
+
+    def _begin(self, folder: Path, *, overwrite: bool) -> None:
+        """The folder of parts with the plan that they follow."""
+        plan = self._plan()
+        path = folder / _PLAN
+        if path.exists() and json.loads(path.read_text()) != plan:
+            if not overwrite:
+                raise RunError(
+                    "lists that were asked for otherwise were interrupted here: another model, dataset, k or filter",
+                    where=str(folder),
+                    remedy="ask as before to go on with them, or add --overwrite to begin anew",
+                )
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished = folder / f".{_PLAN}"
+        unfinished.write_text(json.dumps(plan))
+        unfinished.replace(path)
+
+    def _plan(self) -> dict[str, object]:
+        """Everything that the lists depend on."""
+        index = self.now.index
+        state = hashlib.blake2b(digest_size=16)
+        for told in (self.now.catalog.fingerprint, weights_digest(self.model), self.model.settings.model_dump_json()):
+            state.update(told.encode())
+        state.update(index.removed.tobytes() + index.unreadable.tobytes())
+        return {
+            "format": 1,
+            "state": state.hexdigest(),
+            "data": self.dataset.fingerprint,
+            "users_at_once": USERS_AT_ONCE,
+            **self.settings.model_dump(mode="json"),
+        }
+
+    def _allowed(self) -> np.ndarray | None:
+        """Which items may be shown, bool (V,); None: all."""
+        where, exclude = self.settings.where, self.settings.exclude
+        if where is None and not exclude:
+            return None
+        catalog = self.now.catalog
+        allowed_V = np.ones(len(catalog), dtype=bool) if where is None else allowed_by(where, catalog).copy()
+        rows = catalog.rows(exclude)
+        allowed_V[rows[rows >= 0]] = False
+        return allowed_V
+
+    def _part(self, start: int, stop: int, allowed: np.ndarray | None, ids: pa.Array) -> pa.Table:
+        """The lists of the users from ``start`` to ``stop`` (exclusive)."""
+        events = self.dataset.interactions
+        first, last = events.offsets[start], events.offsets[stop]
+        times = whole_seconds(events.times[first:last]) if self.model.users.reads_times else None
+        histories = Histories(events.rows[first:last], events.offsets[start : stop + 1] - first, times)
+        hidden = Histories.from_lists([[]] * len(histories)) if self.settings.seen else histories
+        queries = encode_histories(self.model, self.now.index, histories)
+        top = self.now.index.weighing(self.settings.popularity).search(queries, self.settings.k, hidden, allowed)
+        rows_BK, scores_BK = top.rows_BK.cpu().numpy(), top.scores_BK.cpu().numpy()
+        users, places = np.nonzero(rows_BK >= 0)
+        named = pa.array(events.users.slice(start, stop - start).to_list(), pa.string())
+        columns = [
+            named.take(pa.array(users)),
+            pa.array((places + 1).astype(np.int32)),
+            ids.take(pa.array(rows_BK[users, places])),
+            pa.array(scores_BK[users, places].astype(np.float32)),
+        ]
+        return pa.table(columns, schema=SCHEMA)
+
+
+def _write_whole(path: Path, sources: Sequence[pa.Table | Path]) -> None:
+    """Write tables, or other files of them one after the other, as one file that appears when it is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with pq.ParquetWriter(unfinished, SCHEMA) as writer:
+            for source in sources:
+                writer.write_table(pq.read_table(source) if isinstance(source, Path) else source)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
