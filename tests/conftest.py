@@ -30,3 +30,11 @@ def _no_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
         connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", connect_locally)
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A run with every kind of content, exported; it is made once because translating to ONNX takes seconds a graph."""
+    from exporting_ground import ExportedRun
+
+    return ExportedRun(tmp_path_factory.mktemp("exported"))

@@ -46,7 +46,9 @@ def recommend_all(  # noqa: PLR0913  (what to recommend from, what is wanted, an
         recommender = Recommender.load(run, None if data is None else dataset, device=device, progress=progress)
         lists = Lists(recommender.model, recommender.now, dataset, settings or ListSettings())
         found = lists.write(out, overwrite=overwrite, progress=progress)
-    if found:
-        told.print(f"{found:,} users had been done before an interruption")
-    told.print(f"{len(dataset.interactions.users):,} users have their lists in {out}", markup=False)
+    if found.before:
+        told.print(f"{found.before:,} users had been done before an interruption")
+    if found.without:
+        told.print(f"{found.without:,} users have no row: nothing is left that they may be shown")
+    told.print(f"{found.users - found.without:,} users have their lists in {out}", markup=False)
     return out

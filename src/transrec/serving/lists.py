@@ -57,6 +57,21 @@ class ListSettings(Settings):
     """Ids that nobody is recommended."""
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was written.
+
+    Attributes:
+        users: of the dataset.
+        before: how many of them an interrupted call had done.
+        without: how many have no row, because nothing may be shown to them.
+    """
+
+    users: int
+    before: int
+    without: int
+
+
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class Lists:
@@ -74,16 +89,13 @@ class Lists:
     dataset: Dataset
     settings: ListSettings
 
-    def write(self, out: Path, *, overwrite: bool = False, progress: Progress | None = None) -> int:
+    def write(self, out: Path, *, overwrite: bool = False, progress: Progress | None = None) -> Written:
         """Write the lists; what an interrupted call has finished is taken from the folder ``.NAME.parts`` beside the file.
 
         Args:
             out: the Parquet file; it appears when it is whole.
             overwrite: replace a file that is there, and begin anew where lists of another kind were interrupted.
             progress: told how far it is.
-
-        Returns:
-            How many users had a part finished before.
 
         Raises:
             RunError: the file is there already, or what was interrupted was asked for otherwise.
@@ -96,21 +108,21 @@ class Lists:
         self._begin(folder, overwrite=overwrite)
         count = len(self.dataset.interactions.users)
         allowed, ids = self._allowed(), pa.array(self.now.catalog.ids, pa.string())
-        parts, found = [], 0
+        parts, before, listed = [], 0, 0
         for start in range(0, count, USERS_AT_ONCE):
             stop = min(start + USERS_AT_ONCE, count)
             part = folder / f"{start:012d}.parquet"
             if part.exists():
-                found += stop - start
+                before += stop - start
             else:
-                table = self._part(start, stop, allowed, ids)
-                _write_whole(part, [table])
+                _write_whole(part, [self._part(start, stop, allowed, ids)])
             parts.append(part)
+            listed += int((pq.read_table(part, columns=["rank"])["rank"].to_numpy() == 1).sum())
             if progress:
                 progress("recommending for users", stop, count)
         _write_whole(out, parts)
         shutil.rmtree(folder)
-        return found
+        return Written(count, before, count - listed)
 
     def _begin(self, folder: Path, *, overwrite: bool) -> None:
         """The folder of parts with the plan that they follow."""
