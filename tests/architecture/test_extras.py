@@ -20,6 +20,9 @@ ABSENT = (
     "prometheus_client",
     "gradio",
     "faiss",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
     "ray",
     "optuna",
     "peft",
@@ -81,7 +84,7 @@ def test_an_extra_that_is_there_is_returned() -> None:
 
 def test_extras_are_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert {"serve", "ui", "ann", "cluster", "tune", "report", "dev"} <= set(project["optional-dependencies"])
+    assert {"serve", "ui", "ann", "cluster", "tune", "report", "export", "dev"} <= set(project["optional-dependencies"])
 
 
 def test_constraints_cover_what_the_project_needs() -> None:

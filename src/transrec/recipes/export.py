@@ -60,6 +60,11 @@ def export(
         elif record.text is not None and record.text.tokenizer is None:
             told.print(f"{name}: only transformers splits texts as the model does; the file tokenizer.json does not")
     told.print(_counted(found[0], out), markup=False)
+    if found[0].prior is not None:
+        told.print(
+            "in no graph: what counts add to scores; of it, popularity is the column prior of items.parquet, and what tends "
+            "to follow or is had together is not exported (transrec recommend --all and transrec serve have it)"
+        )
     next_steps(f"python examples/onnx_serving.py {out} --history ID,ID")
     return found[0]
 
