@@ -96,7 +96,7 @@ class ScorerRecord(Settings):
     """How a state and an item vector make a score; higher is better, and only comparable within one list."""
 
     kind: Literal["cosine", "dot"]
-    """cosine: scale * (state . vector) / (|state| |vector|); dot: state . vector."""
+    """cosine: scale times the cosine of state and vector; dot: their inner product."""
     scale: float
     """1 / temperature; 1 for dot."""
     temperature: float | None
