@@ -11,7 +11,7 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 READY  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-long unit lint format docs clean
+.PHONY: help install browser demo test test-long unit lint format docs clean
 
 help: ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -28,17 +28,29 @@ $(READY): pyproject.toml constraints.txt
 	@$(PIP) -e '.[dev]'
 	@touch $@
 
+# the tests of the playground look at it with Debian's Chromium: their own browsers would come from elsewhere
+browser: ## Install the browser that tests the playground, with apt, where it is not there
+	@for name in chromium google-chrome chromium-browser; do command -v $$name >/dev/null && exit 0; done; \
+	if ! command -v apt-get >/dev/null; then echo "The tests need a browser: please install chromium"; exit 1; fi; \
+	if [ "$$(id -u)" = 0 ]; then root=""; else root="sudo -n"; fi; \
+	echo "Installing chromium with apt"; \
+	{ $$root apt-get update -qq && $$root env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium; } \
+	  >/dev/null || { echo "The tests need a browser: apt-get install chromium"; exit 1; }
+
 demo: $(READY) ## Pre-train on one platform, transfer to four, compare, recommend (two to seven minutes)
 	@$(BIN)/transrec demo
 
-test: lint docs ## Everything that has to hold: style, types, architecture, docs, tests
-	$(BIN)/pytest -m "(not slow or transfer) and not network" --durations=10
+# tests use one thread each, so two processes take two cores; the tests of a file stay together and share what they made
+SPREAD := -n $(or $(WORKERS),2) --dist loadfile
 
-test-long: lint docs ## make test and the slow tests
-	$(BIN)/pytest -m "not network" --durations=25
+test: lint docs browser ## Everything that has to hold: style, types, architecture, docs, tests
+	$(BIN)/pytest $(SPREAD) -m "(not slow or transfer) and not network" --durations=10
 
-unit: $(READY) ## The quick tests alone
-	$(BIN)/pytest
+test-long: lint docs browser ## make test and the slow tests
+	$(BIN)/pytest $(SPREAD) -m "not network" --durations=25
+
+unit: $(READY) browser ## The quick tests alone
+	$(BIN)/pytest $(SPREAD)
 
 lint: $(READY) ## Style, types, and the staircase of imports
 	$(BIN)/ruff check .

@@ -20,8 +20,8 @@ PARTS = ((0, 1660), (2800, 4460))
 """From where to where the page is shown, in pixels: the data, and the map with the first user."""
 
 
-def made(folder: Path) -> Path:
-    """A report of a small run on the built-in world."""
+def trained(folder: Path) -> Path:
+    """A small run on the built-in world."""
     data = source_and_targets(0).targets["mixed"].save(folder / "mixed")
     texts = [text for text in data.catalog.column("text").to_list() if text]
     new_text_backbone(texts, folder / "text", layers=1, seed=0)
@@ -35,8 +35,14 @@ def made(folder: Path) -> Path:
         }
     )
     train([data], settings, folder / "garden")
-    evaluate(folder / "garden")
-    return report([folder / "garden"], ReportSettings(colour_by="topic", users=3))
+    return folder / "garden"
+
+
+def made(folder: Path) -> Path:
+    """Its report."""
+    run = trained(folder)
+    evaluate(run)
+    return report([run], ReportSettings(colour_by="topic", users=3))
 
 
 def shot(page: Path, folder: Path) -> Image.Image:

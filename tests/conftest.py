@@ -15,6 +15,12 @@ import pytest
 LOCAL = ("127.0.0.1", "::1", "localhost")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with long tests first: where files are dealt out to processes, none is left alone with one at the end."""
+    long = {item.path for item in items if any(item.get_closest_marker(name) for name in ("slow", "transfer"))}
+    items.sort(key=lambda item: item.path not in long)
+
+
 @pytest.fixture(autouse=True)
 def _no_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that leaves this machine fails at once, so that no test can come to depend on one."""

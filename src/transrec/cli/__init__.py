@@ -30,6 +30,7 @@ VERBS = {
     "evaluate": "Open the test split: rank the whole catalog, beside simple baselines, with intervals.",
     "recommend": "Recommend for a history of item ids, or for all users of a dataset.",
     "serve": "Answer over HTTP: recommendations, similar items, search; items come and go meanwhile.",
+    "play": "A page in the browser: make histories, see what is recommended and why, try a photo as a new item.",
     "report": "One HTML file that shows a run, or several side by side: data, training, numbers, items, users.",
     "index": "Encode the catalog of a run and keep the vectors beside it, so that recommending begins at once.",
     "export": "Write ONNX graphs of both towers and the item vectors, for programs without PyTorch.",
