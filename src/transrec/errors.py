@@ -15,6 +15,8 @@
     ├── ServingError             a request that the service does not answer
     └── MissingExtraError        an optional part of transrec that is not installed
 
+Beside the tree stands Stopped, a ``KeyboardInterrupt``: nothing is wrong, somebody told a training to end.
+
 Wrong use of a Python signature stays a ``TypeError`` or ``ValueError``; everything that a person's input, files or
 settings can cause is in this tree, so an application needs one ``except``.
 """
@@ -107,6 +109,23 @@ class ServingError(TransRecError):
 
 class MissingExtraError(TransRecError):
     """An optional part of transrec that is not installed."""
+
+
+class Stopped(KeyboardInterrupt):
+    """A training was told to end, and has ended with its state kept.
+
+    Attributes:
+        step: steps done.
+        signal: the number of the signal.
+        kept: whether there is a folder that it can go on from.
+    """
+
+    def __init__(self, step: int, number: int, *, kept: bool) -> None:
+        self.step = step
+        self.signal = number
+        self.kept = kept
+        how = "its state is kept, --resume goes on from there" if kept else "without a folder its state is not kept"
+        super().__init__(f"the training was told to end after step {step}; {how}")
 
 
 def require_extra(module: str, *, extra: str, purpose: str) -> ModuleType:

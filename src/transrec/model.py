@@ -22,6 +22,7 @@ from torch import nn
 
 from transrec.data.batches import SequenceBatch
 from transrec.data.catalog import Catalog
+from transrec.data.sealing import aside_of, put_in_place, write_whole
 from transrec.errors import ModelError, RunError
 from transrec.items.identity import IdentityEncoder
 from transrec.items.settings import ItemSettings
@@ -170,7 +171,7 @@ class TransRec(nn.Module):
         folder.mkdir(parents=True, exist_ok=True)
         present = read_yaml(folder / SETTINGS) if (folder / SETTINGS).exists() else {}
         document = {**present, "format": FORMAT, "model": self.settings.model_dump(mode="json")}
-        (folder / SETTINGS).write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
+        write_whole(folder / SETTINGS, yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
         self.items.save_assets(folder / "encoders")
         save_weights(self, folder / WEIGHTS)
 
@@ -236,9 +237,10 @@ class TransRec(nn.Module):
 
 
 def save_weights(module: nn.Module, path: Path) -> None:
-    """Write a module's parameters and buffers as safetensors; tensors that share memory are written once."""
+    """Write a module's parameters and buffers as safetensors, whole or not at all; tensors that share memory once."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    safetensors.torch.save_model(module, str(path))
+    safetensors.torch.save_model(module, str(aside_of(path)))
+    put_in_place(aside_of(path), path)
 
 
 def load_weights(module: nn.Module, path: Path) -> None:

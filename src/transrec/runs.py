@@ -14,6 +14,7 @@ import yaml
 
 from transrec._version import __version__
 from transrec.data.dataset import Dataset
+from transrec.data.sealing import write_whole
 from transrec.data.splits import SplitSettings
 from transrec.errors import RunError
 from transrec.model import SETTINGS, local_folder
@@ -113,7 +114,7 @@ class RunRecord(Settings):
         own = self.model_dump(mode="json")
         fitting = {name: own.pop(name) for name in FITTING}
         document = {**present, **fitting, "run": own}
-        path.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
+        write_whole(path, yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
 
 
 def place_in(run: str | Path, dataset: Dataset) -> int | None:
@@ -184,7 +185,7 @@ def require_empty(folder: Path, *, flag: str = "--out") -> None:
 def write_parameters(folder: Path, fates: Sequence[Fate]) -> None:
     """Write ``parameters.json``: the source and the fate of every parameter."""
     document = {"format": 1, "parameters": [asdict(fate) for fate in fates]}
-    (folder / PARAMETERS).write_text(json.dumps(document, indent=1) + "\n")
+    write_whole(folder / PARAMETERS, json.dumps(document, indent=1) + "\n")
 
 
 def read_sources(folder: Path) -> dict[str, str]:
@@ -209,7 +210,8 @@ def write_card(folder: Path, record: RunRecord, fates: Sequence[Fate], validatio
     learned = "\n".join(f"- {d.name} (fingerprint `{d.fingerprint}`)" for d in record.data)
     numbers = "\n".join(f"| {name} | {_told(value)} |" for name, value in validation.items())
     origin = f"It started from the run `{Path(record.source).name}`." if record.source else "It started from no other run."
-    (folder / CARD).write_text(
+    write_whole(
+        folder / CARD,
         f"""---
 library_name: transrec
 pipeline_tag: other
@@ -254,7 +256,7 @@ recommender.recommend(["item id", "another item id"], k=10)
 
 The model repeats what its platform's users did, popularity and all. It was measured offline on held-out events, which says
 which item a user took next, not which one would have pleased them most.
-"""
+""",
     )
 
 

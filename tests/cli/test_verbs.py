@@ -19,7 +19,7 @@ from transrec.items.scratch import new_image_backbone, new_text_backbone
 from transrec.model import TransRec
 from transrec.runs import RunRecord
 from transrec.serving.recommender import Recommender
-from transrec.training.trainer import Trainer
+from transrec.training.loop import Loop
 
 
 class Ground:
@@ -254,7 +254,7 @@ def test_an_interrupt_before_the_first_validation_can_be_resumed(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(Trainer, "_step", interrupted)
+        patched.setattr(Loop, "_step", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run(*words)
     run(*words, "--resume")

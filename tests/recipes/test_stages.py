@@ -196,8 +196,8 @@ def test_folders_and_where_to_go_on(tmp_path: Path) -> None:
         assert stage_to_resume(folders) == place
 
 
-def test_a_checkpoint_that_was_being_replaced_counts(tmp_path: Path) -> None:
-    old = tmp_path / "stages" / "2" / "checkpoints" / "last.old"
+def test_a_checkpoint_that_was_being_replaced_leaves_the_one_before(tmp_path: Path) -> None:
+    old = tmp_path / "stages" / "2" / "checkpoints" / "before"
     old.mkdir(parents=True)
     (old / "progress.json").write_text("{}")
     assert stage_to_resume(stage_folders(tmp_path, 3)) == 1

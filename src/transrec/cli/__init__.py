@@ -6,6 +6,7 @@ without loading torch.
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from cyclopts import App, CycloptsError, CycloptsPanel
@@ -88,9 +89,10 @@ def main() -> None:
         console = Console(stderr=True, highlight=False, soft_wrap=True)
         console.print(f"[bold red]Error:[/bold red] {_escaped(str(error))}")
         sys.exit(2)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("\n[bold]Interrupted.[/bold] What is finished is kept; --resume goes on with a training.")
-        sys.exit(130)
+    except KeyboardInterrupt as stop:
+        told = str(stop) or "what is finished is kept; --resume goes on with a training"
+        Console(stderr=True).print(f"\n[bold]Interrupted[/bold]: {_escaped(told)}", highlight=False, soft_wrap=True)
+        sys.exit(128 + getattr(stop, "signal", signal.SIGINT))
 
 
 def _escaped(text: str) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from pydantic import field_validator
 from rich.console import Console
 
+from transrec.data.batches import SequenceBatch
 from transrec.data.dataset import Dataset
 from transrec.data.splits import SplitSettings
 from transrec.errors import ModelError
@@ -176,8 +178,7 @@ def fit(
         platforms = [platform.encoded(model, states, device=device, console=console) for platform in prepared]
         starts = place == 0 and not run.resume
         if starts:
-            choosing = Choosing(run.projections_open, console)
-            sources = begin(model, platforms, sources, stage.training, choosing)
+            sources = begin(model, platforms, sources, stage.training, Choosing(run.projections_open, console))
             became = now = fates(model, sources)
         found = found_sizes(model, platforms, stage, console=console)
         stage = replace(stage, training=stage.training.updated(found))
@@ -189,7 +190,8 @@ def fit(
             if starts or found:
                 record.write(run.folder)
             write_parameters(run.folder, became)
-        trainer = Trainer(stage.training, folder, console=console, anchored=anchored(now))
+        ids = partial(_ids, platforms)
+        trainer = Trainer(stage.training, folder, console=console, anchored=anchored(now), name_items=ids)
         result = fit_stage(model, platforms, stage, trainer, resume=resume)
         merge(model)
     if run.folder and ranks.is_main_process:
@@ -230,6 +232,17 @@ def fit_stage(
         )
         trainer.console.print(f"weighed by validation: {told}{spent}", highlight=False)
     return replace(result, best=weighed.highest, weighed=weighed.settings)
+
+
+def writes(settings: FitSettings) -> bool:
+    """Whether this process is the one that writes the run folder; where several train together the first does."""
+    return bool(processes(resolve_device(settings.training.device)).is_main_process)
+
+
+def _ids(platforms: Sequence[Platform], batch: SequenceBatch) -> list[str]:
+    """The ids of a batch's items."""
+    ids = platforms[batch.items.platform].dataset.catalog.ids
+    return [ids[row] for row in batch.rows_U.tolist()]
 
 
 def check_course(model: TransRec, course: Sequence[Stage]) -> None:

@@ -9,12 +9,13 @@ from pathlib import Path
 from rich.console import Console
 
 from transrec.data.dataset import Dataset
+from transrec.data.holding import holding
 from transrec.data.splits import split_of
 from transrec.model import TransRec
-from transrec.recipes.fitting import NewRun, TransferSettings, fit, record_of
-from transrec.recipes.train import as_started, require_same
+from transrec.recipes.fitting import NewRun, TransferSettings, fit, record_of, writes
+from transrec.recipes.resuming import as_started, require_same, to_go_on
 from transrec.rules import PROJECTIONS, SourceRule, copy_parameters, usual_rules
-from transrec.runs import learned_from, require_empty
+from transrec.runs import learned_from
 from transrec.training.trainer import Fit
 
 
@@ -41,26 +42,27 @@ def transfer(
         the model with the weights that validated best, and how the training went.
 
     Raises:
-        RunError: the source is not a run, or ``out`` is not empty.
+        RunError: the source is not a run, ``out`` is not empty, or another process writes it.
+        Stopped: SIGINT or SIGTERM came; the state is kept.
         ModelError: a parameter that is to be copied is not in the source, or has another shape there.
     """
     dataset = data if isinstance(data, Dataset) else Dataset.open(data)
     folder = Path(out) if out is not None else None
     split_of(dataset.interactions, settings.split).require_trainable()
-    if resume:
-        settings = as_started(folder, settings)
-    record = record_of([dataset], settings, source=str(Path(run).resolve()), ancestors=learned_from(run))
-    if resume:
-        require_same(folder, record)
-    elif folder:
-        require_empty(folder)
-    source = TransRec.load(run)
-    model = source.fresh_for(dataset.catalog, seed=settings.training.seed)
-    given = [SourceRule.parse(rule) for rule in settings.rules]
-    sources = copy_parameters(model, source.state_dict(), [*usual_rules(model, given)])
-    model.items.centre_like(source.items)
-    made = NewRun(sources, record, folder, resume, projections_open=not _about_projections(given, model))
-    result = fit(model, [dataset], settings, made, console=console)
+    resume = to_go_on(folder, settings, resume=resume, console=console)
+    with holding(folder if writes(settings) else None, "transrec transfer"):
+        if resume:
+            settings = as_started(folder, settings)
+        record = record_of([dataset], settings, source=str(Path(run).resolve()), ancestors=learned_from(run))
+        if resume:
+            require_same(folder, record)
+        source = TransRec.load(run)
+        model = source.fresh_for(dataset.catalog, seed=settings.training.seed)
+        given = [SourceRule.parse(rule) for rule in settings.rules]
+        sources = copy_parameters(model, source.state_dict(), [*usual_rules(model, given)])
+        model.items.centre_like(source.items)
+        made = NewRun(sources, record, folder, resume, projections_open=not _about_projections(given, model))
+        result = fit(model, [dataset], settings, made, console=console)
     return model, result
 
 

@@ -1,10 +1,11 @@
-"""Checkpoints without pickle: weights, optimiser state and progress, written whole or not at all."""
+"""Checkpoints without pickle: weights, optimiser state and progress; the newest and the one before, sealed."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,13 +13,16 @@ from typing import final
 
 import safetensors.torch
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from transrec.data.sealing import aside_of, damage, seal, settle
 from transrec.errors import RunError
-from transrec.model import load_weights, save_weights
+from transrec.model import WEIGHTS, load_weights, save_weights
 from transrec.objectives.objective import Objective
 
 REMEMBERED = "objective.safetensors"
+PROGRESS = "progress.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +62,8 @@ class Keeper:
     """
 
     def __init__(self, folder: Path | None, objective: Objective, *, minutes: float, writes: bool = True) -> None:
-        self._last = folder / "checkpoints" / "last" if folder else None
-        self._best = folder / "checkpoints" / "best" / "model.safetensors" if folder else None
+        self._folder = folder / "checkpoints" if folder else None
+        self._best = folder / "checkpoints" / "best" / WEIGHTS if folder else None
         self._in_memory: dict[str, Tensor] | None = None
         self._objective = objective
         self._seconds, self._writes = 60 * minutes, writes
@@ -68,28 +72,25 @@ class Keeper:
     @staticmethod
     def has_begun(folder: Path) -> bool:
         """Whether a training in this run folder has left a state to go on from."""
-        last = folder / "checkpoints" / "last"
-        return any((place / "progress.json").exists() for place in (last, last.with_name(last.name + ".old")))
+        return any(place.exists() and any(place.iterdir()) for place in _places(folder / "checkpoints"))
 
     @staticmethod
     def load_weights(folder: Path, model: nn.Module) -> None:
-        """Put the weights of this run folder's last state in place; without one the model stays as it is."""
-        last = folder / "checkpoints" / "last"
-        for place in (last, last.with_name(last.name + ".old")):
-            if (place / "progress.json").exists():
-                load_weights(model, place / "model.safetensors")
-                return
+        """Put the weights of this run folder's last sound state in place; without one the model stays as it is."""
+        if Keeper.has_begun(folder):
+            load_weights(model, sound_checkpoint(folder / "checkpoints") / WEIGHTS)
 
     def load(self, model: nn.Module, optimiser: torch.optim.Optimizer) -> Progress:
-        """Put the last state in place.
+        """Put the last sound state in place.
 
         Raises:
             RunError: there is none, or it belongs to another model.
         """
-        if self._last is None:
+        if self._folder is None:
             raise RunError("there is no folder to resume in", remedy="give the run a folder")
-        progress = load_checkpoint(self._last, model, optimiser)
-        remembered = self._last / REMEMBERED
+        place = sound_checkpoint(self._folder)
+        progress = load_checkpoint(place, model, optimiser)
+        remembered = place / REMEMBERED
         self._objective.restore(safetensors.torch.load_file(str(remembered)) if remembered.exists() else {})
         return progress
 
@@ -100,9 +101,17 @@ class Keeper:
         return progress
 
     def stepped(self, model: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> None:
-        """Keep the state inside an epoch, when it is time."""
-        if time.monotonic() - self._saved >= self._seconds:
-            self._keep_last(model, optimiser, progress)
+        """Keep the state inside an epoch."""
+        self._keep_last(model, optimiser, progress)
+
+    def ended(self, model: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> bool:
+        """Keep the state of a training that was told to end; whether there is a folder to keep it in."""
+        self._keep_last(model, optimiser, progress)
+        return self._folder is not None
+
+    def due(self) -> bool:
+        """Whether it is time to keep the state inside an epoch."""
+        return time.monotonic() - self._saved >= self._seconds
 
     def validated(self, model: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> None:
         """Keep the state after a validation, and the weights if they are the best so far."""
@@ -110,19 +119,38 @@ class Keeper:
             if self._best is None:
                 self._in_memory = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
             elif self._writes:
-                save_weights(model, self._best)
+                self._save_best(model, self._best, progress)
         self._keep_last(model, optimiser, progress)
 
     def put_back(self, model: nn.Module) -> None:
-        """Give the model the weights that validated best."""
+        """Give the model the weights that validated best.
+
+        Raises:
+            RunError: they are damaged.
+        """
         if self._best is not None:
+            trouble = damage(self._best.parent)
+            if trouble is not None:
+                raise RunError(
+                    f"the weights that validated best are damaged: {trouble}",
+                    where=str(self._best.parent),
+                    remedy="train again in another folder, or copy this one again from where it is whole",
+                )
             load_weights(model, self._best)
         elif self._in_memory is not None:
             model.load_state_dict(self._in_memory)
 
+    def _save_best(self, model: nn.Module, path: Path, progress: Progress) -> None:
+        try:
+            save_weights(model, path)
+            seal(path.parent)
+        except (OSError, SafetensorError) as error:
+            aside_of(path).unlink(missing_ok=True)
+            raise _unwritten(path.parent.parent, progress, error) from None
+
     def _keep_last(self, model: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> None:
-        if self._last is not None and self._writes:
-            save_checkpoint(self._last, model, optimiser, progress, self._objective.state())
+        if self._folder is not None and self._writes:
+            save_checkpoint(self._folder, model, optimiser, progress, self._objective.state())
         self._saved = time.monotonic()
 
 
@@ -133,48 +161,94 @@ def save_checkpoint(
     progress: Progress,
     remembered: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Replace the checkpoint in this folder; an interrupt leaves the old one or the new one.
+    """Write the newest checkpoint, and keep the one before; an interruption at any moment leaves one of them sound.
 
     Args:
-        folder: of the checkpoint.
+        folder: of the checkpoints; the newest is ``last`` in it, the one before is ``before``.
         model: its weights.
         optimiser: its state.
         progress: how far the training is.
         remembered: what the objective remembers, by name.
-    """
-    building = folder.with_name(folder.name + ".new")
-    shutil.rmtree(building, ignore_errors=True)
-    building.mkdir(parents=True)
-    save_weights(model, building / "model.safetensors")
-    tensors, numbers = _flattened(optimiser)
-    safetensors.torch.save_file(tensors, str(building / "optimiser.safetensors"))
-    if remembered:
-        safetensors.torch.save_file(dict(remembered), str(building / REMEMBERED))
-    (building / "progress.json").write_text(json.dumps({"progress": asdict(progress), "optimiser": numbers}))
-    old = folder.with_name(folder.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    building.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def load_checkpoint(folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> Progress:
-    """Put a checkpoint's weights and optimiser state in place and return its progress.
 
     Raises:
-        RunError: there is none, or it belongs to another model.
+        RunError: they cannot be written; those that were there are as they were.
     """
-    old = folder.with_name(folder.name + ".old")
-    if not folder.exists() and old.exists():
-        old.rename(folder)  # interrupted between the two renames of save_checkpoint
-    if not (folder / "progress.json").exists():
-        raise RunError(f"there is no checkpoint to resume from at {folder}", remedy="train without --resume")
-    load_weights(model, folder / "model.safetensors")
-    document = json.loads((folder / "progress.json").read_text())
-    tensors = safetensors.torch.load_file(str(folder / "optimiser.safetensors"))
+    building = folder / "new"
+    try:
+        shutil.rmtree(building, ignore_errors=True)
+        building.mkdir(parents=True)
+        save_weights(model, building / WEIGHTS)
+        tensors, numbers = _flattened(optimiser)
+        safetensors.torch.save_file(tensors, str(building / "optimiser.safetensors"))
+        if remembered:
+            safetensors.torch.save_file(dict(remembered), str(building / REMEMBERED))
+        (building / PROGRESS).write_text(json.dumps({"progress": asdict(progress), "optimiser": numbers}))
+        seal(building)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(building, ignore_errors=True)
+        raise _unwritten(folder, progress, error) from None
+    last, before = folder / "last", folder / "before"
+    if last.exists():
+        shutil.rmtree(before, ignore_errors=True)
+        last.rename(before)
+    building.rename(last)
+    settle(folder)
+
+
+def sound_checkpoint(folder: Path) -> Path:
+    """The newest checkpoint that is as it was written; where the last one is damaged that is the one before, with a warning.
+
+    Args:
+        folder: of the checkpoints.
+
+    Raises:
+        RunError: there is none, or all are damaged.
+    """
+    found = [place for place in _places(folder) if place.exists()]
+    if not found:
+        raise RunError(f"there is no checkpoint to resume from in {folder}", remedy="train without --resume")
+    wrong: list[str] = []
+    for place in found:
+        trouble = damage(place)
+        if trouble is None:
+            if wrong:
+                warnings.warn(f"{'; '.join(wrong)}. The checkpoint before it is used instead: {place}", stacklevel=2)
+            return place
+        wrong.append(f"the checkpoint {place} is damaged: {trouble}")
+    raise RunError("; ".join(wrong), remedy="train again in another folder, or copy this one again from where it is whole")
+
+
+def load_checkpoint(place: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> Progress:
+    """Put a checkpoint's weights and optimiser state in place and return its progress.
+
+    Args:
+        place: of one checkpoint; see :func:`sound_checkpoint`.
+        model: gets the weights.
+        optimiser: gets its state.
+
+    Raises:
+        RunError: it belongs to another model.
+    """
+    load_weights(model, place / WEIGHTS)
+    document = json.loads((place / PROGRESS).read_text())
+    tensors = safetensors.torch.load_file(str(place / "optimiser.safetensors"))
     _restore(optimiser, tensors, document["optimiser"])
     return Progress(**document["progress"])
+
+
+def _places(folder: Path) -> tuple[Path, Path]:
+    """Where checkpoints are, the newest first."""
+    return folder / "last", folder / "before"
+
+
+def _unwritten(folder: Path, progress: Progress, error: Exception) -> RunError:
+    kept = next((place for place in _places(folder) if place.exists()), None)
+    then = f"the state of {kept} is whole" if kept else "no state is kept"
+    return RunError(
+        f"the checkpoint of step {progress.step} cannot be written ({error}); {then}",
+        where=str(folder),
+        remedy="make room or give yourself the right to write there, then go on with --resume",
+    )
 
 
 def _flattened(optimiser: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, float]]:

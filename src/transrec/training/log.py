@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from transrec.data.sealing import write_whole
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -53,6 +55,8 @@ class TrainingLog:
             TimeRemainingColumn(),
             console=console or Console(stderr=True),
         )
+        self.console = self._progress.console
+        """Where lines beside the progress line go."""
         self._task = self._progress.add_task("training", total=total, completed=start, told="")
         self._begin()
 
@@ -110,6 +114,13 @@ class TrainingLog:
         assert self._path is not None
         rows: list[dict[str, Any]] = []
         if step and self._path.exists():
-            rows = [json.loads(line) for line in self._path.read_text().splitlines()]
+            rows = list(_whole_rows(self._path.read_text()))
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.write_text("".join(json.dumps(row) + "\n" for row in rows if row["step"] <= step))
+        write_whole(self._path, "".join(json.dumps(row) + "\n" for row in rows if row["step"] <= step))
+
+
+def _whole_rows(text: str) -> Iterator[dict[str, Any]]:
+    """The rows of a log; the last one is left out where a kill cut it off."""
+    for line in text.splitlines(keepends=True):
+        if line.endswith("\n"):
+            yield json.loads(line)

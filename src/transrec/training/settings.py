@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from transrec.data.mixing import Mixture
 from transrec.settings import Settings
+from transrec.training.finite import OnNonfinite
 
 FrozenStates = Literal["float32", "bfloat16", "float16", "none"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -112,6 +113,10 @@ class TrainingSettings(Settings):
     keep: Literal["best", "last"] = "best"
     """Which weights a training ends with: those that validated best, or the last, for a stage that learns something else
     than validation measures. With last, patience stops nothing."""
+    on_nonfinite: OnNonfinite = "stop"
+    """What happens at a step whose loss or gradient is not a number: stop ends the training, with the items of the step in
+    nonfinite.json and the last checkpoint from before; skip leaves the weights as they are and goes on, unless it happens
+    more than ten times in a row. On a GPU skip has every step wait for the one before."""
     estimate: bool = True
     """Whether a training of at least 200 steps begins by telling how long it is going to take and how much memory a step
     needs, by trying a few. It changes nothing of what is learned."""

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import os
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -24,17 +20,18 @@ from transrec.objectives.objective import Loss, Objective
 from transrec.training.anchor import Anchor
 from transrec.training.checkpoint import Keeper
 from transrec.training.estimate import LONG, Course, estimated
+from transrec.training.finite import FiniteWatch, NameItems
 from transrec.training.log import TrainingLog
-from transrec.training.optimiser import optimiser_groups, rate_factor, set_rates
+from transrec.training.loop import Loop
+from transrec.training.loop import Validate as Validate
+from transrec.training.optimiser import optimiser_groups
 from transrec.training.precision import rounds_to_bfloat16
 from transrec.training.rehearsal import Rehearsal
 from transrec.training.requirements import chunk_of, require_times
 from transrec.training.settings import TrainingSettings
+from transrec.training.stopping import Stopping
 from transrec.training.together import Together
 from transrec.training.unfreezing import Unfreezing
-
-Validate = Callable[[TransRec], Mapping[str, float]]
-"""Metrics of the model on held-out events; training sees nothing else of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +92,7 @@ class Trainer:
         folder: the run folder, for checkpoints and logs; nothing is written when None.
         console: where the progress line goes; standard error when None.
         anchored: names of the parameters that ``settings.anchor`` pulls to where they start: those that do not start fresh.
+        name_items: the ids of a batch's items, for the report about a loss that is not a number.
     """
 
     def __init__(
@@ -104,8 +102,10 @@ class Trainer:
         *,
         console: Console | None = None,
         anchored: Collection[str] = (),
+        name_items: NameItems | None = None,
     ) -> None:
         self.settings = settings
+        self.name_items = name_items
         self.folder = folder
         self.console = console
         self.anchored = frozenset(anchored)
@@ -125,7 +125,8 @@ class Trainer:
         Raises:
             ModelError: the objective cannot train the model.
             TrainingError: nothing learns, the loss is not a number, or the device cannot read some items at a time.
-            RunError: there is nothing to resume.
+            RunError: there is nothing to resume, or the state cannot be written.
+            Stopped: SIGINT or SIGTERM came; the state is kept.
         """
         settings = self.settings
         accelerator = _accelerator(settings)
@@ -143,35 +144,15 @@ class Trainer:
             anchor.keep(folder)
         progress = keeper.load(model, optimiser) if resume else keeper.begin(model, optimiser)
         model.items.at_once = chunk_of(settings, accelerator.device)
+        course = Course(progress.step, total, per_epoch, settings.accumulate)
         if accelerator.is_main_process:
-            self._tell_estimate(alone, batches, Course(progress.step, total, per_epoch, settings.accumulate))
+            self._tell_estimate(alone, batches, course)
         unfreezing = Unfreezing(model, settings.unfreeze_every, per_epoch=per_epoch, total=total)
-
-        with TrainingLog(
-            folder, total=total, start=progress.step, tensorboard=settings.tensorboard, console=self.console
-        ) as log:
-            steps = range(progress.step, 0 if progress.done else total)
-            for step, parts in zip(steps, _prefetched(batches, steps, settings.accumulate, log.waited), strict=True):
-                factor = rate_factor(step, total, settings)
-                set_rates(optimiser, factor)
-                unfreezing.at(step)
-                loss = self._step(accelerator, task, optimiser, parts, step)
-                anchor.pull(optimiser)
-                progress = replace(progress, step=step + 1)
-                log.stepped(sum(len(batch.mask_BL) for batch in parts))
-                epoch = progress.step / per_epoch
-                if progress.step % settings.log_every == 0 or progress.step == total:
-                    log.training(progress.step, epoch, _numbers(loss, progress.step, settings.learning_rate * factor))
-                if progress.step % (settings.validate_every * per_epoch) and progress.step < total:
-                    keeper.stepped(model, optimiser, progress)
-                    continue
-                values = validate(model)
-                progress = progress.after_validation(values[settings.metric], always=settings.keep == "last")
-                progress = replace(progress, done=progress.step == total or progress.waiting >= settings.patience)
-                log.validation(progress.step, epoch, values, best=progress.waiting == 0)
-                keeper.validated(model, optimiser, progress)
-                if progress.done:
-                    break
+        watch = FiniteWatch(settings.on_nonfinite, folder, self.name_items)
+        loop = Loop(settings, self.folder, accelerator, task, optimiser, batches, course, keeper, anchor, unfreezing, watch)
+        log = TrainingLog(folder, total=total, start=progress.step, tensorboard=settings.tensorboard, console=self.console)
+        with log, Stopping(log.console, alone=accelerator.num_processes == 1) as stopping:
+            progress = loop.run(model, progress, validate, log, stopping)
         accelerator.wait_for_everyone()
         unfreezing.end()
         model.items.at_once = None
@@ -196,51 +177,6 @@ class Trainer:
         if self.settings.estimate and course.total - course.start >= LONG and not console.quiet:
             found = estimated(self._rehearsal_of(task), batches, course, ask=self.settings.precision == "auto")
             console.print(str(found), highlight=False, markup=False, soft_wrap=True)
-
-    def _step(
-        self,
-        accelerator: Accelerator,
-        task: nn.Module,
-        optimiser: torch.optim.Optimizer,
-        parts: Sequence[SequenceBatch],
-        step: int,
-    ) -> Loss:
-        """Forward and backward of every part, then clip and move the weights; the loss of the last part."""
-        task.train()
-        # the one place where the process is seeded: dropout then depends on (seed, step) and rank alone
-        torch.manual_seed(hash((self.settings.seed, step, accelerator.process_index)) % 2**63)  # noqa: TID251
-        for place, batch in enumerate(parts, start=1):
-            together = nullcontext() if place == len(parts) else accelerator.no_sync(task)
-            with together, accelerator.autocast():
-                loss: Loss = task(batch.to(accelerator.device))
-                accelerator.backward(loss.total / len(parts))
-        if self.settings.clip is not None:
-            accelerator.clip_grad_norm_(task.parameters(), self.settings.clip)
-        optimiser.step()
-        optimiser.zero_grad()
-        return loss
-
-
-def _prefetched(
-    batches: Batches, steps: range, parts: int, waited: Callable[[float], None]
-) -> Iterator[list[SequenceBatch]]:
-    """The batches of these steps, ``parts`` a step; the next are made in another thread while the present ones train.
-
-    ``waited`` is told the seconds that each step had to wait for them.
-    """
-
-    def make(step: int) -> list[SequenceBatch]:
-        return [batches.batch(step * parts + part) for part in range(parts)]
-
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        coming = pool.submit(make, steps.start) if steps else None
-        for step in steps:
-            assert coming is not None
-            asked = time.perf_counter()
-            ready = coming.result()
-            waited(time.perf_counter() - asked)
-            coming = pool.submit(make, step + 1) if step + 1 < steps.stop else None
-            yield ready
 
 
 def processes(device: torch.device) -> PartialState:
@@ -283,18 +219,3 @@ def resolve_device(name: str) -> torch.device:
     if not available[name]:
         raise TrainingError(f"this machine has no usable {name} device", remedy="use --training.device auto or cpu")
     return torch.device(name)
-
-
-def _numbers(loss: Loss, step: int, rate: float) -> dict[str, float]:
-    """The loss and its parts as numbers.
-
-    Raises:
-        TrainingError: the loss is not finite.
-    """
-    total = loss.total.item()
-    if not math.isfinite(total):
-        raise TrainingError(
-            f"the loss is {total} at step {step}",
-            remedy="lower the learning rates, lengthen the warm-up, or train in float32",
-        )
-    return {"loss": total, **{name: value.item() for name, value in loss.parts.items()}, "learning_rate": rate}

@@ -1,0 +1,57 @@
+"""Holding: a folder that one process writes at a time."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from transrec.errors import RunError
+
+if sys.platform != "win32":
+    import fcntl
+
+LOCK = ".lock"
+
+
+@contextmanager
+def holding(folder: Path | None, doing: str) -> Iterator[None]:
+    """Keep other processes from writing this folder until the context ends; a process that is killed lets go, too.
+
+    Where files cannot be locked (Windows, a few network file systems) nobody is kept from anything.
+
+    Args:
+        folder: made if it is not there; None holds nothing.
+        doing: what this process does, for those who come later: ``"transrec train"``.
+
+    Raises:
+        RunError: another process holds it; says which, and since when.
+    """
+    if folder is None or sys.platform == "win32":
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                file.seek(0)
+                raise RunError(
+                    f"another process writes this folder: {file.read().strip() or 'it has not said which'}",
+                    where=str(folder),
+                    remedy="wait until it has ended, end it, or give another --out",
+                ) from None
+        since = time.strftime("%Y-%m-%d %H:%M:%S")
+        file.truncate(0)
+        file.write(f"{doing}, process {os.getpid()} on {socket.gethostname()}, since {since}\n")
+        file.flush()
+        try:
+            yield
+        finally:
+            (folder / LOCK).unlink(missing_ok=True)

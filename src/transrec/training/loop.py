@@ -1,0 +1,137 @@
+"""Loop: the steps of a training, one after the other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import final
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from transrec.data.batches import Batches, SequenceBatch
+from transrec.errors import Stopped
+from transrec.model import TransRec
+from transrec.objectives.objective import Loss
+from transrec.training.anchor import Anchor
+from transrec.training.checkpoint import Keeper, Progress
+from transrec.training.estimate import Course
+from transrec.training.finite import FiniteWatch
+from transrec.training.log import TrainingLog
+from transrec.training.optimiser import rate_factor, set_rates
+from transrec.training.settings import TrainingSettings
+from transrec.training.stopping import Stopping
+from transrec.training.unfreezing import Unfreezing
+
+Validate = Callable[[TransRec], Mapping[str, float]]
+"""Metrics of the model on held-out events; training sees nothing else of them."""
+
+
+@final
+@dataclass(slots=True, eq=False)
+class Loop:
+    """The steps of a training, with everything that they need."""
+
+    settings: TrainingSettings
+    folder: Path | None
+    accelerator: Accelerator
+    task: nn.Module
+    optimiser: torch.optim.Optimizer
+    batches: Batches
+    course: Course
+    keeper: Keeper
+    anchor: Anchor
+    unfreezing: Unfreezing
+    watch: FiniteWatch
+
+    def run(self, model: TransRec, progress: Progress, validate: Validate, log: TrainingLog, stopping: Stopping) -> Progress:
+        """Train until the course is at its end, patience is, or somebody says stop; how far it has come."""
+        settings, total, per_epoch = self.settings, self.course.total, self.course.per_epoch
+        steps = range(progress.step, 0 if progress.done else total)
+        for step, parts in zip(steps, _prefetched(self._made, steps, log.waited), strict=True):
+            factor = rate_factor(step, total, settings)
+            set_rates(self.optimiser, factor)
+            self.unfreezing.at(step)
+            loss = self._step(parts, step)
+            progress = replace(progress, step=step + 1)
+            log.stepped(sum(len(batch.mask_BL) for batch in parts))
+            epoch = progress.step / per_epoch
+            validating = progress.step % (settings.validate_every * per_epoch) == 0 or progress.step == total
+            telling = progress.step % settings.log_every == 0 or progress.step == total
+            keeping = self.keeper.due() or stopping.asked is not None
+            if telling or validating or keeping:
+                self.watch.settle(self._made)
+            if telling and loss is not None:
+                log.training(progress.step, epoch, _numbers(loss, settings.learning_rate * factor))
+            if validating:
+                values = validate(model)
+                progress = progress.after_validation(values[settings.metric], always=settings.keep == "last")
+                progress = replace(progress, done=progress.step == total or progress.waiting >= settings.patience)
+                log.validation(progress.step, epoch, values, best=progress.waiting == 0)
+                self.keeper.validated(model, self.optimiser, progress)
+            elif keeping:
+                self.keeper.stepped(model, self.optimiser, progress)
+            if progress.done:
+                break
+            if stopping.asked is not None:
+                raise Stopped(progress.step, stopping.asked, kept=self.folder is not None)
+        return progress
+
+    def _step(self, parts: Sequence[SequenceBatch], step: int) -> Loss | None:
+        """Forward and backward of every part, then clip and move the weights; the loss of the last part.
+
+        None where a number was not finite and the weights stay where they are.
+        """
+        settings, accelerator = self.settings, self.accelerator
+        self.task.train()
+        # the one place where the process is seeded: dropout then depends on (seed, step) and rank alone
+        torch.manual_seed(hash((settings.seed, step, accelerator.process_index)) % 2**63)  # noqa: TID251
+        losses = []
+        for place, batch in enumerate(parts, start=1):
+            together = nullcontext() if place == len(parts) else accelerator.no_sync(self.task)
+            with together, accelerator.autocast():
+                loss: Loss = self.task(batch.to(accelerator.device))
+                accelerator.backward(loss.total / len(parts))
+            losses.append(loss.total)
+        norm = None
+        if settings.clip is not None:
+            norm = accelerator.clip_grad_norm_(self.task.parameters(), settings.clip)
+        allowed = self.watch.allows(losses, norm, step, parts)
+        if allowed:
+            self.optimiser.step()
+            self.anchor.pull(self.optimiser)
+        self.optimiser.zero_grad()
+        return loss if allowed else None
+
+    def _made(self, step: int) -> list[SequenceBatch]:
+        """The batches of a step."""
+        parts = self.course.parts
+        return [self.batches.batch(step * parts + part) for part in range(parts)]
+
+
+def _prefetched(
+    make: Callable[[int], list[SequenceBatch]], steps: range, waited: Callable[[float], None]
+) -> Iterator[list[SequenceBatch]]:
+    """The batches of these steps; the next are made in another thread while the present ones train.
+
+    ``waited`` is told the seconds that each step had to wait for them.
+    """
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        coming = pool.submit(make, steps.start) if steps else None
+        for step in steps:
+            assert coming is not None
+            asked = time.perf_counter()
+            ready = coming.result()
+            waited(time.perf_counter() - asked)
+            coming = pool.submit(make, step + 1) if step + 1 < steps.stop else None
+            yield ready
+
+
+def _numbers(loss: Loss, rate: float) -> dict[str, float]:
+    """The loss and its parts as numbers."""
+    return {"loss": loss.total.item(), **{n: value.item() for n, value in loss.parts.items()}, "learning_rate": rate}
