@@ -40,7 +40,7 @@ def test_what_was_killed_before_its_first_state_begins_anew_and_says_so(tmp_path
 
 def test_other_folders_are_refused_and_stay_as_they_are(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(RunError, match="it holds thesis.tex"):
+    with pytest.raises(RunError, match=r"it holds thesis\.tex"):
         asked(tmp_path)
     ended = tmp_path / "ended"
     ended.mkdir()
