@@ -33,6 +33,7 @@ CASES: Mapping[str, Mapping[str, object]] = {
         "prior": "none",
         "users": {"attention": "bidirectional", "mask_token": True},
     },
+    "barlow": {"objective": {"kind": "barlow"}, "prior": "none", "users": {"mask_token": True}},
     "gated": {"objective": {"kind": "softmax"}, "users": {"kind": "gated", "gated": {"untimed": 0.0}}},
     "a batch smaller than the processes": {
         "objective": {"kind": "softmax", "softmax": {"shared_negatives": 5}},

@@ -66,6 +66,7 @@ def test_sources(ground: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         (("kinds", "RUN", "--data", "DATA", "--fractions", "0.1"), "fractions"),
         (("sources", "DATA", "--target", "DATA", "--config", "FILE", "--shares", "0,1"), "greater than 0"),
         (("sources", "DATA", "--target", "DATA"), "--config"),
+        (("fractions", "RUN", "--data", "DATA", "--omegas", "0,2"), "less than or equal to 1"),
     ],
 )
 def test_wrong_flags_are_told_in_words(
@@ -92,8 +93,12 @@ def test_help_says_what_there_is(capsys: pytest.CaptureFixture[str], monkeypatch
     monkeypatch.setenv("COLUMNS", "160")
     run("study", "--help")
     shown = capsys.readouterr().out
-    assert "kinds" in shown and "sources" in shown
-    for verb, flags in (("kinds", ("kinds", "rows", "mix-seed", "data")), ("sources", ("shares", "budget", "target"))):
+    assert "kinds" in shown and "sources" in shown and "fractions" in shown
+    for verb, flags in (
+        ("kinds", ("kinds", "rows", "mix-seed", "data")),
+        ("sources", ("shares", "budget", "target")),
+        ("fractions", ("omegas", "parts", "mode", "data")),
+    ):
         run("study", verb, "--help")
         lines = capsys.readouterr().out.splitlines()
         for flag in (*flags, "seeds", "rates", "metric", "alpha", "out"):

@@ -8,8 +8,9 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from transrec.recipes.fitting import TrainSettings
+from transrec.recipes.studies.fractions import study_fractions
 from transrec.recipes.studies.kinds import study_kinds
-from transrec.recipes.studies.settings import KindsSettings, SourcesSettings
+from transrec.recipes.studies.settings import FractionsSettings, KindsSettings, SourcesSettings
 from transrec.recipes.studies.sources import study_sources
 
 study = App(name="study")
@@ -66,3 +67,29 @@ def sources(
         settings: which shares, how often, and how sure.
     """
     study_sources(data, target, training, settings, out)
+
+
+@study.command
+def fractions(
+    run: Path,
+    /,
+    *,
+    data: Path,
+    out: Path | None = None,
+    config: Path | None = None,
+    settings: Annotated[FractionsSettings, Parameter(name="*", negative_iterable=())] = FractionsSettings(),  # noqa: B008
+) -> None:
+    """How much of a run's weights should a target start from? One comparison for each share, beside copying them whole.
+
+    Weights of some parts start fresh with a share of the run's added, by `--rules 'PATTERN=fraction(OMEGA)'` of `transrec
+    transfer`; everything else is as by `transrec compare`, which opens the test split. What is done is found again;
+    interrupted, the same command goes on.
+
+    Args:
+        run: the run that would be transferred.
+        data: the dataset folder of the target platform.
+        out: a folder for the results; RUN/study/DATASET/fractions when not given.
+        config: a YAML file of the settings below.
+        settings: which shares of which parts, how often, and how sure.
+    """
+    study_fractions(run, data, settings, out)

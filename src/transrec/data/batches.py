@@ -113,6 +113,8 @@ class SequenceBatch:
         popularity_C: each candidate's share of the training events, float32.
         counts_C: how often each candidate is a target in this batch, float32.
         hidden_BL: which real slots of the history an objective is to hide and fill in, bool; None if the plan hides nothing.
+        views_2BL: which slot of the history stands at each place of two further views of it, int64, see
+            :mod:`~transrec.data.augmenting`; None if the plan has none.
         times_BL: when the events of the history were, in whole seconds, int64, unknown in padded slots (see
             :data:`~transrec.data.times.UNKNOWN_TIME`); None if the plan does not ask.
         shares: which items each process encodes; None where one has them all.
@@ -135,6 +137,7 @@ class SequenceBatch:
     popularity_C: Tensor
     counts_C: Tensor
     hidden_BL: Tensor | None = None
+    views_2BL: Tensor | None = None
     former_R: Tensor | None = None
     evidence: Evidence | None = None
     times_BL: Tensor | None = None
@@ -245,6 +248,8 @@ class SequenceBatches:
         }
         if drawn.hidden_BL is not None:
             arrays["hidden_BL"] = drawn.hidden_BL
+        if drawn.views_2BL is not None:
+            arrays["views_2BL"] = drawn.views_2BL
         if self._plan.memory:
             arrays["former_R"] = former.rows_R
         if drawn.times_BL is not None:

@@ -10,6 +10,7 @@ from typing import final
 
 import numpy as np
 
+from transrec.data.augmenting import two_views
 from transrec.data.masking import hidden_slots
 from transrec.data.sampling import UniformNegatives
 from transrec.data.splits import Split
@@ -30,6 +31,7 @@ class Drawn:
         target_mask_BT: which targets are real.
         negatives_BK: catalog rows.
         hidden_BL: which real slots of the history are hidden; None if the plan hides nothing.
+        views_2BL: two views of every history, see :mod:`~transrec.data.augmenting`; None if the plan has none.
         times_BL: when the events of the history were, in whole seconds, unknown in padded slots; None if the plan does not
             ask.
         rows_U: the distinct items of all of these and of the uniform draw, increasing.
@@ -44,6 +46,7 @@ class Drawn:
     target_mask_BT: np.ndarray
     negatives_BK: np.ndarray
     hidden_BL: np.ndarray | None
+    views_2BL: np.ndarray | None
     times_BL: np.ndarray | None
     rows_U: np.ndarray
     events: int
@@ -114,6 +117,8 @@ class Draws:
         negatives_BK = np.empty((len(users), 0), dtype=np.int64)
         if self._negatives is not None:
             negatives_BK = self._negatives.draw(users, plan.negatives, generator)
+        # a generator of its own: with or without views, the negatives are the same
+        views = two_views(mask_BL, plan.views, np.random.default_rng([self._seed, step, 2])) if plan.views else None
         shared = generator.choice(self._num_items, self.shared, replace=False, shuffle=False)
         # the targets of "next" are the history moved on by one event
         more = len(users) if plan.targets == "next" else int(target_mask_BT.sum())
@@ -126,6 +131,7 @@ class Draws:
             target_mask_BT=target_mask_BT,
             negatives_BK=negatives_BK,
             hidden_BL=hidden_slots(mask_BL, plan.hidden, generator) if plan.hidden else None,
+            views_2BL=views,
             times_BL=np.where(mask_BL, whole_seconds(self._times[events_BL]), UNKNOWN_TIME) if plan.times else None,
             rows_U=np.unique(
                 np.concatenate([history_BL[mask_BL], targets_BT[target_mask_BT], negatives_BK.ravel(), shared])

@@ -7,6 +7,8 @@ from typing import Literal
 
 import numpy as np
 
+from transrec.data.augmenting import AugmentSettings
+
 
 @dataclass(frozen=True, slots=True)
 class WindowPlan:
@@ -27,6 +29,7 @@ class WindowPlan:
             more, not all.
         times: whether histories carry when their events were.
         memory: former batches of which the items are further candidates.
+        views: how two further views of every history are made; None: there are none.
     """
 
     targets: Literal["next", "following", "none"]
@@ -39,6 +42,7 @@ class WindowPlan:
     hidden: float = 0.0
     times: bool = False
     memory: int = 0
+    views: AugmentSettings | None = None
 
     @property
     def width(self) -> int:

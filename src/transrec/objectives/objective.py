@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -12,6 +13,9 @@ from transrec.data.batches import SequenceBatch
 from transrec.data.windows import WindowPlan
 from transrec.errors import RunError
 from transrec.model import Outputs, TransRec
+
+HEAD = "objective_head"
+"""What the head of an objective is called in a model while it trains."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,10 +39,18 @@ class Objective(nn.Module, ABC):
     Attributes:
         plan: which windows of the training events it learns from.
         asks_counts: whether it looks at what the platform's counts say about its targets.
+        teaches_ranking: whether users learn to meet the items that they take; if not, a training cannot end with it.
+        head: what it learns besides the model and throws away with itself; None in most objectives.
     """
 
     plan: WindowPlan
     asks_counts: bool = False
+    teaches_ranking: bool = True
+    head: nn.Module | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = None
 
     @abstractmethod
     def check(self, model: TransRec) -> None:
@@ -63,6 +75,18 @@ class Objective(nn.Module, ABC):
                 "the checkpoint holds what another objective remembered",
                 remedy="resume with the settings that the run was started with",
             )
+
+    @contextmanager
+    def lending(self, model: TransRec) -> Iterator[None]:
+        """The model with the head as a part of it: so it learns, is kept in checkpoints, and is gone afterwards."""
+        if self.head is None:
+            yield
+            return
+        model.add_module(HEAD, self.head)
+        try:
+            yield
+        finally:
+            delattr(model, HEAD)
 
     @abstractmethod
     def forward(self, model: TransRec, outputs: Outputs, batch: SequenceBatch) -> Loss:

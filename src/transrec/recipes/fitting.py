@@ -93,7 +93,9 @@ class TransferSettings(FitSettings):
     rules: tuple[str, ...] = ()
     """Where parameters come from: PATTERN=copy or PATTERN=fresh over their names, the first that matches counts; what none
     matches is copied, except an identity table and what popularity is worth, which start fresh, and means of items, which
-    are measured. 'users.*=fresh' moves the item encoders alone. Projections that were born similar are copied, or
+    are measured. 'users.*=fresh' moves the item encoders alone. 'users.*=fraction(0.2)' lets weights start fresh with 0.2 of
+    the source's added, fraction(0.2, convex) with 0.2 of the source's and 0.8 of fresh; biases and norms are copied.
+    Projections that were born similar are copied, or
     'items.projections.*=aligned': born again on the target's items and turned to agree with the source's; where no rule is
     about them, whichever ranks the validation users better before training."""
 
@@ -173,7 +175,7 @@ def fit(
         model.to(device)
         resume = run.resume and place == begun
         if resume and folder:
-            Keeper.load_weights(folder, model)  # what rests is run over the content next, as earlier stages have left it
+            _go_on(folder, stage, model)  # what rests is run over the content next, as earlier stages have left it
         states = stage.training.frozen_states
         platforms = [platform.encoded(model, states, device=device, console=console) for platform in prepared]
         starts = place == 0 and not run.resume
@@ -200,6 +202,12 @@ def fit(
     return result
 
 
+def _go_on(folder: Path, stage: Stage, model: TransRec) -> None:
+    """Put the weights of the stage's last checkpoint in place."""
+    with build_objective(stage.objective, model).lending(model):  # the checkpoint has its head, too
+        Keeper.load_weights(folder, model)
+
+
 def fit_stage(
     model: TransRec, platforms: Sequence[Platform], stage: Stage, trainer: Trainer, *, resume: bool = False
 ) -> Fit:
@@ -212,13 +220,14 @@ def fit_stage(
         trainer: of this stage.
         resume: whether to go on from the last checkpoint in the trainer's folder.
     """
-    objective = build_objective(stage.objective, model)
+    objective = build_objective(stage.objective, model, seed=stage.training.seed)
     batches = batches_of(platforms, objective, stage.training)
 
     def validate(learned: TransRec) -> Mapping[str, float]:
         return mean_validation(learned, platforms, users=stage.training.validation_users)
 
-    result = trainer.fit(model, objective, batches, validate, resume=resume)
+    with objective.lending(model):
+        result = trainer.fit(model, objective, batches, validate, resume=resume)
     if model.prior is None or not objective.asks_counts:
         return result
     loop = stage.training
@@ -252,6 +261,12 @@ def check_course(model: TransRec, course: Sequence[Stage]) -> None:
         ModelError: an objective does not fit the model, or the model has a prior and no objective teaches it anything.
     """
     objectives = [build_objective(stage.objective, model) for stage in course]
+    if not objectives[-1].teaches_ranking:
+        raise ModelError(
+            f"nothing in {course[-1].objective.kind} says which item comes next, so a training cannot end with it",
+            where="objective.kind",
+            remedy="put it under stages, or beside another objective: objective.added, for example {barlow: 0.01}",
+        )
     if model.prior is not None and not any(objective.asks_counts for objective in objectives):
         raise ModelError(
             f"the model has a prior, and {course[-1].objective.kind} does not teach it what counts are worth",

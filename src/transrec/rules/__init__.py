@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from transrec.rules.depth import blocks_above, learning_depths
 from transrec.rules.fate import Fate, FateSummary, anchored, fates, summarised, untaught
+from transrec.rules.fraction import Fraction
 from transrec.rules.mergeable import merge, merged_copy, merged_into
 from transrec.rules.sources import (
     DEFAULT_RULES,
@@ -26,6 +27,7 @@ __all__ = [
     "PROJECTIONS",
     "Fate",
     "FateSummary",
+    "Fraction",
     "Source",
     "SourceRule",
     "Tuning",

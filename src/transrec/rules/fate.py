@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from transrec.model import TransRec
+from transrec.rules.fraction import is_fraction
 from transrec.rules.mergeable import merged_into, plain_name
 
 
@@ -19,7 +20,8 @@ class Fate:
         name: in the model.
         shape: of the tensor.
         source: where its value comes from: ``"copy"``: the source run; ``"aligned"``: drawn anew, in agreement with the
-            source run (projections); ``"backbone"``: the folder or hub repository of its
+            source run (projections); ``"fraction(0.2)"``: drawn anew, and that much of the source run's added
+            (:class:`~transrec.rules.fraction.Fraction`); ``"backbone"``: the folder or hub repository of its
             backbone; ``"fresh"``: drawn anew; ``"adapter"``, ``"lora"`` or ``"ia3"``: added by this tuning rule; or
             ``"drop"``: the source run had it and this model has not.
         learns: whether training moves it.
@@ -53,13 +55,13 @@ def fates(model: TransRec, sources: Mapping[str, str]) -> list[Fate]:
 
 
 def untaught(sources: Mapping[str, str], before: Sequence[Fate] = ()) -> set[str]:
-    """The names of the parameters that start fresh and have learned nothing in the trainings before this one."""
+    """The names of the parameters that start fresh, if only partly, and have learned nothing in the trainings before."""
     taught = {fate.name for fate in before if fate.learns}
-    return {name for name, source in sources.items() if source == "fresh" and name not in taught}
+    return {name for name, source in sources.items() if (source == "fresh" or is_fraction(source)) and name not in taught}
 
 
 def anchored(fates: Sequence[Fate]) -> list[str]:
-    """The names of the parameters that learn and have something to be held to: a value from a run or a backbone."""
+    """The names of the parameters that learn and have something to be held to: a whole value from a run or a backbone."""
     return [fate.name for fate in fates if fate.learns and fate.source in ("copy", "aligned", "backbone")]
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from transrec.errors import ModelError, SettingsError
 from transrec.items.encoder import ModalityEncoder
 from transrec.model import TransRec
+from transrec.rules.fraction import FORMS, Fraction, fractional_weights, require_fresh_part
 
 Source = Literal["copy", "fresh", "aligned", "drop"]
 
@@ -37,11 +38,12 @@ class SourceRule:
         pattern: over parameter names, with ``*`` for anything.
         source: ``"copy"`` from the source run; ``"fresh"``: as a new model has it; or, for projections, ``"aligned"``: as a
             new model has it, then turned to agree with the source's
-            (:meth:`~transrec.items.projection.Projection.align`).
+            (:meth:`~transrec.items.projection.Projection.align`). With a :class:`~transrec.rules.fraction.Fraction` weights
+            are partly fresh, and what else matches (biases, norms, buffers) is copied.
     """
 
     pattern: str
-    source: Source
+    source: Source | Fraction
 
     @classmethod
     def parse(cls, text: str) -> SourceRule:
@@ -51,11 +53,14 @@ class SourceRule:
             SettingsError: it is not of that form.
         """
         pattern, equals, source = text.partition("=")
+        if equals and source.startswith("fraction"):
+            return cls(pattern, Fraction.parse(source))
         if not equals or source not in ("copy", "fresh", "aligned"):
             raise SettingsError(
                 f"{text!r} is not a rule",
                 where="rules",
-                remedy="write PATTERN=copy or PATTERN=fresh, for example 'users.*=fresh', or 'items.projections.*=aligned'",
+                remedy="write PATTERN=copy or PATTERN=fresh, for example 'users.*=fresh', 'items.projections.*=aligned', or "
+                f"PATTERN={FORMS}",
             )
         if source == "aligned" and not pattern.startswith(PROJECTIONS):
             raise SettingsError(
@@ -93,7 +98,7 @@ def projections_from(sources: Mapping[str, str], source: str) -> list[str]:
     return sorted(name.removeprefix(PROJECTIONS).split(".")[0] for name in weights if name.startswith(PROJECTIONS))
 
 
-def copy_parameters(target: TransRec, source: Mapping[str, Tensor], rules: Sequence[SourceRule] = ()) -> dict[str, Source]:
+def copy_parameters(target: TransRec, source: Mapping[str, Tensor], rules: Sequence[SourceRule] = ()) -> dict[str, str]:
     """Copy parameters and buffers from a source run into a model, by rules.
 
     The first rule that matches a name decides; what none matches is copied. Nothing is left out silently: a name that is to
@@ -109,28 +114,19 @@ def copy_parameters(target: TransRec, source: Mapping[str, Tensor], rules: Seque
 
     Raises:
         ModelError: a name is not in the source or has another shape there; or a backbone is to start fresh, which a run
-            cannot do: it holds the backbone as it has become.
-        SettingsError: a rule matches nothing.
+            cannot do: it holds the backbone as it has become; or a fraction is to be taken of what has no fresh value.
+        SettingsError: a rule matches nothing, or, of a fraction, no weight.
     """
     own = target.state_dict()
-    for rule in rules:
-        if not any(fnmatch.fnmatchcase(name, rule.pattern) for name in [*own, *source]):
-            raise SettingsError(
-                f"the rule {rule.pattern}={rule.source} matches no parameter",
-                where="rules",
-                remedy=f"names look like {', '.join(list(own)[:3])}",
-            )
-    fates: dict[str, Source] = {}
+    weights = fractional_weights(target)
+    _require_use(rules, [*own, *source], weights)
+    fates: dict[str, Source | Fraction] = {}
     for name in own:
-        fates[name] = next((r.source for r in rules if fnmatch.fnmatchcase(name, r.pattern)), "copy")
-    published = {name for name, origin in initial_sources(target).items() if origin == "backbone"}
-    renewed = [name for name, fate in fates.items() if fate == "fresh" and name in published]
-    if renewed:
-        raise ModelError(
-            f"{len(renewed)} parameters that are to start fresh came with a backbone, for example {renewed[0]}; a run does "
-            "not hold the backbone as it was published",
-            remedy="train from scratch instead, or let other parts start fresh",
-        )
+        matching = (rule.source for rule in rules if fnmatch.fnmatchcase(name, rule.pattern))
+        decided: Source | Fraction = next(matching, "copy")
+        fates[name] = "copy" if isinstance(decided, Fraction) and name not in weights else decided
+    _require_published(target, [name for name, fate in fates.items() if fate == "fresh"])
+    require_fresh_part(target.items, [name for name, fate in fates.items() if isinstance(fate, Fraction)])
     taken = [name for name, fate in fates.items() if fate != "fresh"]
     wrong = [name for name in taken if name not in source or source[name].shape != own[name].shape]
     if wrong:
@@ -142,9 +138,40 @@ def copy_parameters(target: TransRec, source: Mapping[str, Tensor], rules: Seque
         )
     with torch.no_grad():
         for name in taken:
-            own[name].copy_(source[name])
-    fates.update({name: "drop" for name in source if name not in own})
-    return fates
+            fate = fates[name]
+            own[name].copy_(fate.mixed(own[name], source[name]) if isinstance(fate, Fraction) else source[name])
+    return {**{name: str(fate) for name, fate in fates.items()}, **{name: "drop" for name in source if name not in own}}
+
+
+def _require_use(rules: Sequence[SourceRule], names: Sequence[str], weights: set[str]) -> None:
+    """Raise a SettingsError when a rule is about nothing."""
+    for rule in rules:
+        matched = [name for name in names if fnmatch.fnmatchcase(name, rule.pattern)]
+        if not matched:
+            raise SettingsError(
+                f"the rule {rule.pattern}={rule.source} matches no parameter",
+                where="rules",
+                remedy=f"names look like {', '.join(names[:3])}",
+            )
+        if isinstance(rule.source, Fraction) and not weights.intersection(matched):
+            raise SettingsError(
+                f"the rule {rule.pattern}={rule.source} matches no weight, and of biases, norms and buffers no fraction is "
+                f"taken, for example {matched[0]}",
+                where="rules",
+                remedy=f"let it be copied or start fresh: '{rule.pattern}=copy'",
+            )
+
+
+def _require_published(target: TransRec, fresh: Sequence[str]) -> None:
+    """Raise a ModelError when what came with a backbone is to start fresh."""
+    published = {name for name, origin in initial_sources(target).items() if origin == "backbone"}
+    renewed = [name for name in fresh if name in published]
+    if renewed:
+        raise ModelError(
+            f"{len(renewed)} parameters that are to start fresh came with a backbone, for example {renewed[0]}; a run does "
+            "not hold the backbone as it was published",
+            remedy="train from scratch instead, or let other parts start fresh",
+        )
 
 
 def initial_sources(model: TransRec) -> dict[str, str]:

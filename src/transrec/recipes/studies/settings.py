@@ -15,7 +15,9 @@ from transrec.evaluation.protocol import EvaluationSettings
 from transrec.objectives import ObjectiveSettings
 from transrec.recipes.comparing.settings import CompareSettings, Listed
 from transrec.recipes.comparing.variants import SCRATCH, TRANSFERRED
+from transrec.recipes.fitting import TransferSettings
 from transrec.recipes.stages import StageSettings
+from transrec.rules import Fraction
 from transrec.settings import Settings
 from transrec.training.settings import TrainingSettings
 
@@ -93,6 +95,50 @@ class KindsSettings(StudySettings):
     def compared(self) -> Mapping[str, Any]:
         names = {"tune", "objective", "training", "split", "stages"}
         return {"rows": self.rows, **self.model_dump(mode="json", include=names, exclude_unset=True)}
+
+
+class FractionsSettings(StudySettings):
+    """A study of fractions. What is not said of objective, training, split and stages is as in the run."""
+
+    omegas: Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], Listed, Field(min_length=1)] = (0, 0.1, 0.2, 0.5, 1)
+    """Shares of the source's weights that go into those of the parts; separated by commas. A line in which the parts are
+    copied whole stands before them."""
+    parts: Annotated[tuple[str, ...], Listed, Field(min_length=1)] = ("users.*",)
+    """Patterns over parameter names; of what matches, weights are a fraction, biases and norms are copied; separated by
+    commas."""
+    mode: Literal["additive", "convex"] = "additive"
+    """additive: fresh + omega source, as published; convex: (1 - omega) fresh + omega source."""
+    tune: str = ""
+    """The tuning rule of the transferred row; the run's own when it is empty."""
+    objective: ObjectiveSettings = ObjectiveSettings()
+    """What trained rows make smaller; as in the run where not given."""
+    training: TrainingSettings = TrainingSettings()
+    """The training loop of trained rows; as in the run where not given. The seed is that of seeds."""
+    split: SplitSettings = SplitSettings()
+    """Which events of the target train, validate and test; as in the run where not given."""
+    stages: tuple[StageSettings, ...] = ()
+    """Trainings that come before in every trained row; as in the run where not given."""
+
+    @field_validator("omegas")
+    @classmethod
+    def _in_order(cls, values: tuple[float, ...]) -> tuple[float, ...]:
+        return tuple(sorted(set(values)))
+
+    @field_validator("parts")
+    @classmethod
+    def _are_patterns(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        TransferSettings(rules=tuple(f"{pattern}={Fraction(1)}" for pattern in patterns))
+        return tuple(dict.fromkeys(patterns))
+
+    def rules_of(self, omega: float) -> list[str]:
+        """Where the parts come from at this share, as ``transrec transfer`` takes it."""
+        return [f"{pattern}={Fraction(omega, convex=self.mode == 'convex')}" for pattern in self.parts]
+
+    @property
+    def compared(self) -> Mapping[str, Any]:
+        names = {"objective", "training", "split", "stages"}
+        own = self.model_dump(mode="json", include=names, exclude_unset=True)
+        return {"rows": USUAL, **({"tune": self.tune} if self.tune else {}), **own}
 
 
 class SourcesSettings(StudySettings):

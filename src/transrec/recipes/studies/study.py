@@ -16,6 +16,9 @@ from transrec.recipes.comparing.sentence import judged
 
 FORMAT = 1
 
+COPIED = "copied"
+"""The label of the line of a study of fractions in which the parts are copied whole, as they are without a rule."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Line:
@@ -57,7 +60,7 @@ class Study:
         left_out: lines that cannot be had, each with the reason.
     """
 
-    name: Literal["kinds", "sources"]
+    name: Literal["kinds", "sources", "fractions"]
     title: str
     column: str
     lines: tuple[Line, ...]
@@ -111,6 +114,10 @@ class Study:
     def _among(self, labels: Sequence[str]) -> str:
         if self.name == "sources":
             return f"with {_listed(labels)} source users"
+        if self.name == "fractions":
+            shares = [label for label in labels if label != COPIED]
+            told = ["the parts copied"] if COPIED in labels else []
+            return f"with {' and '.join([*told, *([f'omega {_listed(shares)}'] if shares else [])])}"
         return f"for the kind{'s' if len(labels) > 1 else ''} {_listed(labels)}"
 
     def to_json(self) -> dict[str, Any]:

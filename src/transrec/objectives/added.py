@@ -1,0 +1,79 @@
+"""AddedTerms: an objective with others beside it, each times a weight, on the same batch and forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from transrec.data.batches import SequenceBatch
+from transrec.errors import SettingsError
+from transrec.model import Outputs, TransRec
+from transrec.objectives.objective import Loss, Objective
+from transrec.settings import Settings
+
+
+class AddedSettings(Settings):
+    """Terms beside an objective, each with its weight; none where it is 0."""
+
+    barlow: float = Field(default=0.0, ge=0)
+    """Weight of Barlow Twins, whose loss is a sum over the width of its projector: begin with about one by that."""
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weights of the terms that there are, by name."""
+        return {name: weight for name, weight in self.model_dump().items() if weight}
+
+
+class AddedTerms(Objective):
+    """``L = L_main + sum_k w_k L_k``.
+
+    The windows are those of the main objective, at whose histories the terms look, and so is what is remembered.
+
+    Args:
+        main: the objective.
+        terms: by name, what is added, each with its weight.
+
+    Raises:
+        SettingsError: a term learns from something else than histories, which batches of the main objective do not have.
+    """
+
+    def __init__(self, main: Objective, terms: Mapping[str, tuple[float, Objective]]) -> None:
+        super().__init__()
+        for name, (_, term) in terms.items():
+            if term.plan.targets != "none":
+                raise SettingsError(
+                    f"{name} has targets of its own, the batches have those of the main objective",
+                    where="objective.added",
+                    remedy="train it as a stage before",
+                )
+        self.main, self.weights = main, {name: weight for name, (weight, _) in terms.items()}
+        self.terms = nn.ModuleDict({name: term for name, (_, term) in terms.items()})
+        views = next((term.plan.views for _, term in terms.values() if term.plan.views), main.plan.views)
+        self.plan = replace(main.plan, views=views)
+        self.asks_counts, self.teaches_ranking = main.asks_counts, main.teaches_ranking
+        heads = {name: own.head for name, own in [("main", main), *self._each()] if own.head is not None}
+        self.head = nn.ModuleDict(heads) if heads else None
+
+    def check(self, model: TransRec) -> None:
+        for own in (self.main, *(term for _, term in self._each())):
+            own.check(model)
+
+    def state(self) -> dict[str, Tensor]:
+        return self.main.state()
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        self.main.restore(state)
+
+    def forward(self, model: TransRec, outputs: Outputs, batch: SequenceBatch) -> Loss:
+        found: Loss = self.main(model, outputs, batch)
+        total, parts = found.total, dict(found.parts)
+        for name, term in self._each():
+            added: Loss = term(model, outputs, batch)
+            total, parts = total + self.weights[name] * added.total, {**parts, **added.parts}
+        return Loss(total, parts)
+
+    def _each(self) -> list[tuple[str, Objective]]:
+        return [(name, term) for name, term in self.terms.items() if isinstance(term, Objective)]
