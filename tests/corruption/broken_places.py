@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import polars as pl
 from corruption.broken import INGEST, RECOMMEND, TRAIN, Refused, nothing, with_lines, with_text
+
+from transrec.data.dataset import Dataset
+from transrec.data.interactions import Interactions
 
 MOVE = "transfer run data --training.device cpu --training.max-steps 1 --out "
 ALL = "recommend run --all --out "
 GROW = "ingest --interactions views.csv --items items.csv --vectors given=given --out data"
+
+
+def _one_event(folder: Path) -> None:
+    """A dataset of which nothing can be learned."""
+    data = Dataset.open(folder / "data")
+    events = pl.DataFrame({"user": ["u1"], "row": [0], "time": [5.0]})
+    Dataset(data.catalog, Interactions.from_columns(events), "one").save(folder / "one")
 
 
 def _widened(folder: Path) -> None:
@@ -18,6 +29,12 @@ def _widened(folder: Path) -> None:
 
 
 REFUSED = (
+    Refused(
+        "one user with one event",
+        _one_event,
+        TRAIN.replace("data", "one"),
+        ("none of the 1 users has three events", "split by time"),
+    ),
     Refused("out is taken, ingest", with_text("new/x", "mine"), INGEST, ("new is there already", "--out")),
     Refused("out is a file, ingest", with_text("new", "mine"), INGEST, ("new is there already", "--out")),
     Refused("out below a file, ingest", with_text("new", "mine"), INGEST + "/data", ("new", "--out")),

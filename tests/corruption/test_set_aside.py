@@ -10,6 +10,7 @@ import pytest
 from corruption import broken_pictures, broken_tables
 from corruption.broken import INGEST, SetAside
 from corruption.conftest import Ended
+from PIL import Image
 
 from transrec.data.dataset import Dataset
 
@@ -37,6 +38,17 @@ def test_an_odd_picture_is_read(name: str, folder: Path, typed: Callable[[str], 
     assert typed(INGEST).code == 0
     assert not len(pl.read_parquet("new/rejects.parquet"))
     assert Dataset.open("new").catalog.items([0])[0].image
+
+
+def test_a_limit_above_that_of_pillow_lets_larger_pictures_in(folder: Path, typed: Callable[[str], Ended]) -> None:
+    Image.MAX_IMAGE_PIXELS, usual = 1000, Image.MAX_IMAGE_PIXELS
+    try:
+        (folder / "pictures" / "i0.png").write_bytes(broken_pictures.png(64, 64, b"\0" * 65 * 64))
+        assert typed(INGEST).code == 0
+        assert Image.MAX_IMAGE_PIXELS == 1000, "it is put back"
+    finally:
+        Image.MAX_IMAGE_PIXELS = usual
+    assert not len(pl.read_parquet("new/rejects.parquet"))
 
 
 def test_times_of_several_forms_and_of_the_far_future_are_read(folder: Path, typed: Callable[[str], Ended]) -> None:

@@ -12,7 +12,6 @@ import pyarrow as pa
 
 from transrec.errors import DataError
 
-
 _KINDS = {".gz": "gzip", ".parquet": "Parquet", ".pq": "Parquet"}
 
 
