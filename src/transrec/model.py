@@ -190,7 +190,7 @@ class TransRec(nn.Module):
                 f"{folder} is not a run folder: it has no {SETTINGS}", remedy="`transrec train DATA --out RUN` makes one"
             )
         document = read_yaml(folder / SETTINGS)
-        if "model" not in document:
+        if not isinstance(document.get("model"), dict) or not isinstance(document.get("format", 0), int):
             raise RunError(f"{SETTINGS} does not describe a model", where=str(folder), remedy="copy the run folder again")
         if document.get("format", 0) > FORMAT:
             raise RunError(
@@ -250,10 +250,11 @@ def load_weights(module: nn.Module, path: Path) -> None:
         RunError: the file is missing or damaged, or its names or shapes are not the module's.
     """
     if not path.exists():
-        raise RunError(f"the weights are missing: there is no {path.name}", where=str(path.parent))
+        told = f"the weights are missing: there is no {path.name}"
+        raise RunError(told, where=str(path.parent), remedy="copy the run folder again")
     try:
         safetensors.torch.load_model(module, str(path))
-    except SafetensorError as error:
+    except (SafetensorError, OSError) as error:
         raise RunError(f"the weights are damaged: {error}", where=str(path), remedy="copy the run folder again") from None
     except RuntimeError as error:
         raise RunError(

@@ -14,6 +14,7 @@ import yaml
 
 from transrec._version import __version__
 from transrec.data.dataset import Dataset
+from transrec.data.folders import require_place
 from transrec.data.sealing import write_whole
 from transrec.data.splits import SplitSettings
 from transrec.errors import RunError
@@ -174,8 +175,10 @@ def require_empty(folder: Path, *, flag: str = "--out") -> None:
 
     Raises:
         RunError: it does.
+        DataError: nothing can be written there.
     """
-    if folder.exists() and any(folder.iterdir()):
+    require_place(folder, flag=flag)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RunError(
             f"{folder} is there already and not empty",
             remedy=f"give another {flag}, remove it, or add --resume to go on with an interrupted training",
@@ -189,10 +192,21 @@ def write_parameters(folder: Path, fates: Sequence[Fate]) -> None:
 
 
 def read_sources(folder: Path) -> dict[str, str]:
-    """Where the value of every parameter of a run came from, as :func:`write_parameters` wrote it; empty if it did not."""
+    """Where the value of every parameter of a run came from, as :func:`write_parameters` wrote it; empty if it did not.
+
+    Raises:
+        RunError: the file is damaged.
+    """
     if not (folder / PARAMETERS).exists():
         return {}
-    return {row["name"]: row["source"] for row in json.loads((folder / PARAMETERS).read_text())["parameters"]}
+    try:
+        return {row["name"]: row["source"] for row in json.loads((folder / PARAMETERS).read_text())["parameters"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(
+            f"what became of the parameters cannot be read: {error}",
+            where=str(folder / PARAMETERS),
+            remedy="copy the file again, or train into another folder",
+        ) from None
 
 
 def write_card(folder: Path, record: RunRecord, fates: Sequence[Fate], validation: Mapping[str, Any]) -> None:

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from transrec.errors import SettingsError
 
+_FORM = "write one 'name: value' a line, groups indented below their name; a file that transrec wrote is to be copied again"
+
 
 class Settings(BaseModel):
     """A group of settings. Subclasses declare fields, each followed by a docstring that says what it does.
@@ -22,8 +24,12 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)
 
     @classmethod
-    def from_mapping(cls, values: Mapping[str, Any], *, where: str = "settings") -> Self:
+    def from_mapping(cls, values: Mapping[str, Any], *, where: str | None = None) -> Self:
         """Settings from a nested mapping.
+
+        Args:
+            values: by setting.
+            where: they come from, for messages.
 
         Raises:
             SettingsError: a key is unknown or a value is out of range; says which, and what is known.
@@ -31,7 +37,8 @@ class Settings(BaseModel):
         try:
             return cls.model_validate(dict(values))
         except ValidationError as error:
-            raise SettingsError("; ".join(explained(error, cls)), where=where) from None
+            remedy = f"correct it in {where}; a setting that is left out has its default" if where else None
+            raise SettingsError("; ".join(explained(error, cls)), where=where or "settings", remedy=remedy) from None
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> Self:
@@ -52,7 +59,7 @@ class Settings(BaseModel):
         values = self.model_dump(mode="json", exclude=set(without))
         Path(path).write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
 
-    def updated(self, values: Mapping[str, Any], *, where: str = "settings") -> Self:
+    def updated(self, values: Mapping[str, Any], *, where: str | None = None) -> Self:
         """These settings with some replaced; nested mappings are merged, everything is validated again."""
         return self.from_mapping(merged(self.model_dump(mode="json"), values), where=where)
 
@@ -64,15 +71,21 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         SettingsError: the file is not there or holds something else.
     """
     try:
-        values = yaml.safe_load(Path(path).read_text())
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise SettingsError(f"the settings cannot be read: {error.strerror}", where=str(path)) from None
+        raise SettingsError(
+            f"the settings cannot be read: {error.strerror}", where=str(path), remedy="check that this is the file you mean"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise SettingsError(
+            f"the settings are not UTF-8: {error.reason} at byte {error.start}", where=str(path), remedy="save them as UTF-8"
+        ) from None
     except yaml.YAMLError as error:
-        raise SettingsError(f"this is not YAML: {error}", where=str(path)) from None
+        raise SettingsError(f"this is not YAML: {error}", where=str(path), remedy=_FORM) from None
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise SettingsError(f"settings are a mapping, this is a {type(values).__name__}", where=str(path))
+        raise SettingsError(f"settings are a mapping, this is a {type(values).__name__}", where=str(path), remedy=_FORM)
     return values
 
 

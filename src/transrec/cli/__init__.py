@@ -58,12 +58,28 @@ def _from_file(app: App, commands: tuple[str, ...], arguments: ArgumentCollectio
 
 
 def _told(error: CycloptsError) -> RenderableType:
-    """What is wrong with the command line, in the words of the settings where they are what is wrong."""
+    """What is wrong with the command line, in the words of the settings where they are what is wrong, and where to look."""
     cause = error.__cause__ or error.__context__
-    if not isinstance(cause, ValidationError):
-        return CycloptsPanel(error)
-    lines = [line.partition(":") for line in explained(cause)]
-    return CycloptsPanel("\n".join(f"--{name.replace('_', '-')}:{told}" for name, _, told in lines))
+    told = str(error)
+    if isinstance(cause, ValidationError):
+        lines = [line.partition(":") for line in explained(cause)]
+        told = "\n".join(f"--{name.replace('_', '-')}:{what}{_source(error, name)}" for name, _, what in lines)
+    verb = next((word for word in error.command_chain or () if word in VERBS), None)
+    return CycloptsPanel(f"{told}\nTo mend it: {' '.join(filter(None, ('transrec', verb, '--help')))} says what there is")
+
+
+def _source(error: CycloptsError, name: str) -> str:
+    """The file that a setting was taken from, for the end of a line; nothing where it was typed."""
+    sources: dict[str, str] = {}
+    arguments = [error.argument] if error.argument else []
+    while arguments:
+        argument = arguments.pop()
+        sources |= {argument.name.lstrip("-").replace("-", "_"): token.source for token in argument.tokens}
+        arguments += argument.children
+    parts = name.split(".")
+    within = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
+    source = next((sources[outer] for outer in within if outer in sources), "cli")
+    return "" if source == "cli" else f" [{source}]"
 
 
 app = App(

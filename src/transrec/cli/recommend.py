@@ -61,7 +61,8 @@ def recommend(
                 remedy="give --out FILE.parquet, and leave out --history, --diversity, --explain and --json",
             )
         chosen = ListSettings.from_mapping(
-            {"k": k, "seen": seen, "popularity": popularity, "where": where, "exclude": ids_in(exclude)}
+            {"k": k, "seen": seen, "popularity": popularity, "where": where, "exclude": ids_in(exclude)},
+            where="the flags",
         )
         recommend_all(run, out, chosen, data=data, overwrite=overwrite, device=device)
         return

@@ -110,7 +110,7 @@ class Catalog:
         """The catalog stored in a Lance dataset, read on demand.
 
         Raises:
-            DataError: there is none.
+            DataError: there is none, or it is damaged.
         """
         folder = Path(folder)
         if not folder.exists():

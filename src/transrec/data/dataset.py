@@ -52,11 +52,13 @@ class Dataset:
         """Open a dataset folder.
 
         Raises:
-            DataError: it is not one, or its format is newer than this version of transrec.
+            DataError: it is not one, a file of it is damaged, or its format is newer than this version of transrec.
         """
         folder = Path(folder)
         try:
             manifest = json.loads((folder / "dataset.json").read_text())
+            if not isinstance(manifest, dict) or not isinstance(manifest.get("format", 0), int):
+                raise ValueError("it does not say what the folder holds")
         except OSError:
             raise DataError(
                 f"{folder} is not a dataset folder: it has no dataset.json",
@@ -73,7 +75,7 @@ class Dataset:
                 remedy="upgrade transrec, or ingest the data again with this version",
             )
         catalog = Catalog.open(folder / "catalog.lance")
-        interactions = Interactions.open(folder / "interactions.parquet")
+        interactions = Interactions.open(folder / "interactions.parquet", items=len(catalog))
         return cls(catalog, interactions, manifest.get("name", folder.name), folder, manifest)
 
     def save(self, folder: str | Path) -> Dataset:

@@ -10,10 +10,30 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from transrec.errors import TransRecError
+from transrec.errors import DataError, TransRecError
 
 if sys.platform != "win32":
     import fcntl
+
+
+def require_place(path: Path, *, flag: str = "--out") -> None:
+    """Say before any work is done that something cannot be put at a place.
+
+    Args:
+        path: of the file or folder that is to be written.
+        flag: that named it.
+
+    Raises:
+        DataError: it would lie below a file, or in a folder that may not be written to.
+    """
+    above = next((outer for outer in path.parents if os.access(outer, os.F_OK)), path.parent)
+    if not above.is_dir():
+        reason = f"{above} is a file"
+    elif not os.access(above, os.W_OK | os.X_OK):
+        reason = f"{above} may not be written to"
+    else:
+        return
+    raise DataError(f"nothing can be put at {path}: {reason}", remedy=f"name another place with {flag}")
 
 
 def made_once(folder: Path, make: Callable[[Path], None]) -> Path:

@@ -117,15 +117,32 @@ class Interactions:
         return pl.DataFrame(columns)
 
     @classmethod
-    def open(cls, path: str | Path) -> Interactions:
+    def open(cls, path: str | Path, *, items: int | None = None) -> Interactions:
         """Read what :meth:`save` wrote.
 
+        Args:
+            path: the file.
+            items: how many the catalog has; whether events are of any of them is not looked at when None.
+
         Raises:
-            DataError: there is no such file.
+            DataError: there is no such file, it is damaged, or an event is of no item of the catalog.
         """
         if not Path(path).exists():
             raise DataError(f"there are no interactions at {path}", remedy="`transrec ingest` writes them")
-        return cls.from_columns(pl.read_parquet(path))
+        try:
+            events = cls.from_columns(pl.read_parquet(path))
+        except (pl.exceptions.PolarsError, OSError, TypeError, ValueError) as error:
+            raise DataError(
+                f"the interactions are damaged: {error}", where=str(path), remedy="ingest the data again into a new folder"
+            ) from None
+        if items is not None and len(events) and not 0 <= events.rows.min() <= events.rows.max() < items:
+            wrong = events.rows[(events.rows < 0) | (events.rows >= items)]
+            raise DataError(
+                f"{len(wrong):,} events are of no item of the catalog, which has {items:,}; the first is of {wrong[0]}",
+                where=str(path),
+                remedy="catalog and interactions must come from the same ingest; ingest the data again into a new folder",
+            )
+        return events
 
     def save(self, path: str | Path) -> None:
         """Write one Parquet file, sorted by user and time."""

@@ -73,6 +73,9 @@ def table_of_items(items: Sequence[Item], columns: Mapping[str, Sequence[Any]] |
     """The Arrow table that a catalog stores: id, text, image, content key, vectors, presence flags, further columns.
 
     A further column whose name is taken is kept as ``column_<name>``.
+
+    Raises:
+        DataError: vectors have several widths, or a column holds values that do not go together.
     """
     names = sorted({name for item in items for name in item.vectors})
     data: dict[str, pa.Array] = {
@@ -88,7 +91,10 @@ def table_of_items(items: Sequence[Item], columns: Mapping[str, Sequence[Any]] |
         data[f"has_{VECTOR_PREFIX}{name}"] = pa.array([name in item.vectors for item in items], pa.bool_())
     for name, values in (columns or {}).items():
         taken = name in RESERVED or name.startswith((VECTOR_PREFIX, "has_"))
-        data[f"column_{name}" if taken else name] = pa.array(values)
+        try:
+            data[f"column_{name}" if taken else name] = pa.array(values)
+        except pa.ArrowException as error:
+            raise DataError(f"the column {name!r} cannot be kept: {error}", remedy="give it values of one type") from None
     return pa.table(data)
 
 
@@ -129,8 +135,12 @@ def _sort(kind: pa.DataType) -> str:
 def _vector_column(items: Sequence[Item], name: str) -> pa.Array:
     widths = {item.vectors[name].shape for item in items if name in item.vectors}
     if len(widths) != 1 or len(next(iter(widths))) != 1:
+        first, *others = [item for item in items if name in item.vectors]
+        other = next((item for item in others if item.vectors[name].shape != first.vectors[name].shape), first)
         raise DataError(
-            f"the vectors {name!r} have the shapes {sorted(widths)}", remedy="give all of them the same one width"
+            f"the vectors {name!r} have the shapes {sorted(widths)}",
+            where=f"item {other.id!r}",
+            remedy="give all of them the same one width",
         )
     width = next(iter(widths))[0]
     values = [item.vectors[name].tolist() if name in item.vectors else None for item in items]

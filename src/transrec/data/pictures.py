@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,14 +75,43 @@ def _on_white(picture: Image.Image) -> Image.Image:
 
 @contextlib.contextmanager
 def own_limits() -> Iterator[None]:
-    """Leave the judgement of large pictures to :func:`encode`: Pillow's warning about them is silenced meanwhile.
+    """Leave the judgement of large pictures to :func:`encode`: Pillow's own limit and its warnings rest meanwhile.
 
-    To be entered by the thread that starts the decoding ones, since warning filters are shared by all threads.
+    To be entered by the thread that starts the decoding ones, since both are shared by all threads.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         warnings.filterwarnings("ignore", module="PIL")
-        yield
+        with _PILLOWS.resting():
+            yield
+
+
+@final
+class _Limit:
+    """Pillow's limit of pixels, taken away while anybody judges for himself, and put back by the last who does."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._usual: int | None = None
+
+    @contextlib.contextmanager
+    def resting(self) -> Iterator[None]:
+        """Without the limit."""
+        with self._lock:
+            if not self._inside:
+                self._usual, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._inside -= 1
+                if not self._inside:
+                    Image.MAX_IMAGE_PIXELS = self._usual
+
+
+_PILLOWS = _Limit()
 
 
 @final

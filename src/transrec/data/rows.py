@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, final
 
 import lance
 import numpy as np
 import pyarrow as pa
+
+from transrec.errors import DataError
 
 PIECES = 64
 """So many tables in memory may follow each other before they are copied into one."""
@@ -61,20 +64,40 @@ class InMemory:
 
 @final
 class OnDisk:
-    """Rows of a Lance dataset, read when they are asked for."""
+    """Rows of a Lance dataset, read when they are asked for.
+
+    Raises:
+        DataError: with anything that is asked, where the files are damaged.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._dataset = lance.dataset(str(folder))
+        self._folder = folder
+        with _whole(folder):
+            self._dataset = lance.dataset(str(folder))
 
     @property
     def schema(self) -> pa.Schema:
         return self._dataset.schema
 
     def take(self, rows: Sequence[int], columns: Sequence[str]) -> pa.Table:
-        return self._dataset.take(list(rows), columns=list(columns))
+        with _whole(self._folder):
+            return self._dataset.take(list(rows), columns=list(columns))
 
     def read(self, columns: Sequence[str]) -> pa.Table:
-        return self._dataset.to_table(columns=list(columns))
+        with _whole(self._folder):
+            return self._dataset.to_table(columns=list(columns))
+
+
+@contextmanager
+def _whole(folder: Path) -> Iterator[None]:
+    """Lance's own complaints about damaged files as an error that says where and what to do."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        told = str(error).partition(", /")[0]  # behind it stands where in its own source Lance found out
+        raise DataError(
+            f"the catalog is damaged: {told}", where=str(folder), remedy="ingest the data again into a new folder"
+        ) from None
 
 
 @final

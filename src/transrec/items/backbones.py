@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import torch
 import transformers
 from huggingface_hub import constants
+from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -35,6 +36,8 @@ CONNECT_SECONDS = 3.0
 
 _OF_ALL_LAYERS = ("relative_attention_bias", "rel_embeddings")
 _TOWER = {"text": "text_model", "image": "vision_model"}
+_UNUSABLE = (OSError, ValueError, ImportError, RuntimeError, SafetensorError)
+"""What transformers raises where files are missing, damaged, or do not fit each other."""
 _FILES = "a folder as save_pretrained writes it: config.json, model.safetensors, and the tokenizer or processor files"
 
 
@@ -201,7 +204,7 @@ def _load(name: str, role: Role, load: Callable[..., Any]) -> Any:
             raise BackboneError(f"there is no folder {name}", where=_option(role), remedy=f"give {_FILES}")
         try:
             return load(local_files_only=True, trust_remote_code=False)
-        except (OSError, ValueError, ImportError):
+        except _UNUSABLE:
             pass  # not in the cache, or not all of it
         if constants.HF_HUB_OFFLINE:
             raise _absent(name, role, "it is not in the hub's cache, and HF_HUB_OFFLINE is set")
@@ -209,14 +212,14 @@ def _load(name: str, role: Role, load: Callable[..., Any]) -> Any:
             raise _absent(name, role, f"it is not in the hub's cache, and {constants.ENDPOINT} cannot be reached")
         try:
             return load(trust_remote_code=False)
-        except (OSError, ValueError, ImportError) as error:
+        except _UNUSABLE as error:
             raise _absent(name, role, _first_line(error)) from None
 
 
 def _attempt(folder: str, role: Role, load: Callable[..., Any]) -> Any:
     try:
         return load(local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, ImportError) as error:
+    except _UNUSABLE as error:
         raise BackboneError(
             f"the folder {folder} cannot be used as {_article(role)} encoder: {_first_line(error)}",
             where=_option(role),
@@ -259,6 +262,8 @@ def _article(role: Role) -> str:
 
 
 def _first_line(error: BaseException) -> str:
+    if "ignore_mismatched_sizes" in str(error):
+        return "its weights have other shapes than its config.json says"
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 

@@ -78,15 +78,20 @@ class FeatureEncoder(ModalityEncoder):
         for item in items:
             vector = item.vectors.get(self.modality)
             if vector is None:
-                raise DataError(f"item {item.id!r} has no vector {self.modality!r}")
+                raise DataError(
+                    f"item {item.id!r} has no vector {self.modality!r}", remedy=f"give it one of {self.width} numbers"
+                )
             if vector.shape != (self.width,):
                 raise DataError(
                     f"the vector {self.modality!r} of item {item.id!r} has the shape {vector.shape}, not ({self.width},)",
-                    remedy="give all items vectors from the same source",
+                    remedy="give vectors from the source of those that the model learned from",
                 )
             if not np.isfinite(vector).all():
                 bad = int(np.flatnonzero(~np.isfinite(vector))[0])
-                raise DataError(f"the vector {self.modality!r} of item {item.id!r} holds {vector[bad]} at place {bad}")
+                raise DataError(
+                    f"the vector {self.modality!r} of item {item.id!r} holds {vector[bad]} at place {bad}",
+                    remedy="give finite numbers",
+                )
             vectors.append(torch.from_numpy(np.asarray(vector, dtype=np.float32)))
         return {"vector": torch.stack(vectors) if vectors else torch.zeros(0, self.width)}
 

@@ -206,7 +206,8 @@ class ItemEncoder(nn.Module):
         wanted = settings.modalities
         names = [own.name for own in ordered]
         if wanted != AUTO and set(wanted) != set(names):
-            raise RunError(f"the settings name {list(wanted)}, the folder has {names}", where=str(folder))
+            told = f"the settings name {list(wanted)}, the folder has {names}"
+            raise RunError(told, where=str(folder), remedy="copy the whole run folder")
         return cls({own.name: encoder_class(manifests[own]["class"]).from_assets(own) for own in ordered}, settings)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from transrec.data.folders import require_place
 from transrec.data.ingest import doctor
 from transrec.data.ingest.doctor import Diagnosis
 from transrec.data.ingest.inputs import IngestSettings
@@ -19,9 +20,11 @@ def check(
     """Tell about the tables that settings name, or about a dataset folder; with ``plots``, draw into that folder.
 
     Raises:
-        DataError: the input cannot be read, or, with ``strict``, there are findings.
+        DataError: the input cannot be read, nothing can be put at ``plots``, or, with ``strict``, there are findings.
     """
     console = console or Console()
+    if plots is not None:
+        require_place(plots / "lengths.png", flag="--plots")
     if dataset is not None:
         found, findings = doctor.check_dataset(dataset)
     else:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from transrec.data.dataset import Dataset
-from transrec.data.folders import made_once
+from transrec.data.folders import made_once, require_place
 from transrec.errors import RunError, require_extra
 from transrec.export.folder import Exported, FolderWriter
 from transrec.export.manifest import Manifest, VectorType
@@ -45,6 +45,7 @@ def export(
         require_extra(module, extra="export", purpose="transrec export")
     if out.exists():
         raise RunError(f"{out} is there already", remedy="give another --out, or remove it")
+    require_place(out)
     model = TransRec.load(run)
     dataset = data if isinstance(data, Dataset) else open_run_data(run, data)
     place = 0 if data is None else place_in(run, dataset)

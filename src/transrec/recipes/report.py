@@ -8,6 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from transrec.data.folders import require_place
+from transrec.errors import DataError
 from transrec.recipes.reporting.chapters import chapter_of
 from transrec.recipes.reporting.gains import gains_between
 from transrec.recipes.reporting.settings import ReportSettings
@@ -48,10 +50,14 @@ def report(
     Raises:
         MissingExtraError: jinja2 is not installed.
         RunError: a folder is not a run.
-        DataError: there is no column to colour by of the name that was asked for.
+        DataError: there is no column to colour by of the name that was asked for, or nothing can be put at ``out``.
     """
     page, settings = Page(), settings or ReportSettings()
     found = [RunFiles.read(run) for run in runs]
+    path = Path(out) if out is not None else found[0].folder / FILE
+    require_place(path)
+    if path.is_dir():
+        raise DataError(f"{path} is a folder", remedy="name the HTML file with --out")
     with progress_bar() as progress:
         chapters = [
             chapter_of(run, settings, slug=f"run{place}", data=data, device=device, progress=progress)
@@ -60,7 +66,6 @@ def report(
     side = SideBySide.of(found, gains_between(found, seed=settings.seed)) if len(found) > 1 else None
     title = " · ".join(run.name for run in found)
     made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    path = Path(out) if out is not None else found[0].folder / FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page.written(Contents(title, made, chapters, side, environment())), encoding="utf-8")
     told = console or Console(highlight=False)

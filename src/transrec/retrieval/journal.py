@@ -132,7 +132,11 @@ class Journal:
         content = self.path.read_bytes()
         changes, self._end = [], 0
         if not HEAD.startswith(content[: len(HEAD)]):
-            raise RunError("this is no journal of this version of transrec", where=str(self.path), remedy="upgrade transrec")
+            raise RunError(
+                "this is no journal of this version of transrec",
+                where=str(self.path),
+                remedy="upgrade transrec, or remove the file: the items are then those of the dataset",
+            )
         for payload, end in _records(content, str(self.path)):
             changes.append(Change.unpacked(payload))
             self._end = end

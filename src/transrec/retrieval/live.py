@@ -165,5 +165,8 @@ def _checked(items: Sequence[Item | str], columns: Columns | None) -> dict[str, 
             raise DataError(f"the column {name!r} has {len(values)} values for {len(items)} items", remedy="give one each")
     ids = [_id(item) for item in items]
     if len(set(ids)) < len(ids):
-        raise DataError(f"{len(ids) - len(set(ids))} ids occur more than once", remedy="give each item once")
+        twice = next(own for place, own in enumerate(ids) if own in ids[:place])
+        raise DataError(
+            f"{len(ids) - len(set(ids))} ids occur more than once, for example {twice!r}", remedy="give each item once"
+        )
     return given

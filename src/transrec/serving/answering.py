@@ -152,8 +152,10 @@ def _distinct(items: Sequence[Item]) -> list[Item]:
 
 
 def _nothing_known(ids: Sequence[str], catalog: Catalog) -> UnknownItemError:
+    if not ids:
+        return UnknownItemError("the history is empty", remedy=f"name items: {', '.join(map(repr, catalog.ids[:3]))}, ...")
     return UnknownItemError(
-        f"none of the {len(ids)} ids in the history is in the catalog" + (f", for example {ids[0]!r}" if ids else ""),
+        f"none of the {len(ids)} ids in the history is in the catalog, for example {ids[0]!r}",
         remedy=f"ids look like {', '.join(map(repr, catalog.ids[:3]))}",
     )
 

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from transrec.data.dataset import Dataset
+from transrec.data.folders import require_place
 from transrec.data.histories import Histories
 from transrec.data.store import Progress
 from transrec.data.times import whole_seconds
@@ -99,15 +100,16 @@ class Lists:
 
         Raises:
             RunError: the file is there already, or what was interrupted was asked for otherwise.
-            DataError: the filter cannot be used.
+            DataError: the filter cannot be used, or nothing can be put there.
             EvaluationError: a score is not finite.
         """
         if out.exists() and not overwrite:
             raise RunError(f"{out} is there already", remedy="give another --out, or add --overwrite to write it anew")
+        require_place(out)
         folder = out.with_name(f".{out.name}.parts")
+        allowed, ids = self._allowed(), pa.array(self.now.catalog.ids, pa.string())  # before anything is written
         self._begin(folder, overwrite=overwrite)
         count = len(self.dataset.interactions.users)
-        allowed, ids = self._allowed(), pa.array(self.now.catalog.ids, pa.string())
         parts, before, listed = [], 0, 0
         for start in range(0, count, USERS_AT_ONCE):
             stop = min(start + USERS_AT_ONCE, count)

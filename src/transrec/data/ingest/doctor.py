@@ -21,6 +21,7 @@ from transrec.data.ingest.progress import Steps
 from transrec.data.ingest.vectors import vector_widths
 from transrec.data.interactions import Interactions
 from transrec.data.reading import tables
+from transrec.data.reading.damage import told_of
 from transrec.data.reading.findings import Findings, Tally, counted
 
 TOP = 0.01  # the most popular items, as a share
@@ -136,12 +137,14 @@ def check_dataset(folder: str | Path) -> tuple[Diagnosis, Findings]:
     """The diagnosis of a dataset folder, with what was found when it was ingested.
 
     Raises:
-        DataError: it is not a dataset folder.
+        DataError: it is not a dataset folder, or a file of it is damaged.
     """
     dataset = Dataset.open(folder)
     findings = Findings()
-    if (Path(folder) / "rejects.parquet").exists():
-        findings = Findings.of(pl.read_parquet(Path(folder) / "rejects.parquet"))
+    rejects = Path(folder) / "rejects.parquet"
+    if rejects.exists():
+        with told_of(rejects):
+            findings = Findings.of(pl.read_parquet(rejects))
     filters = [Filter(**own) for own in dataset.manifest.get("filters", [])]
     return diagnose(Contents.of(dataset.catalog), dataset.interactions, findings.tallies(), filters, None), findings
 

@@ -14,6 +14,7 @@ from transrec.data.ingest.choices import EventColumns, EventSettings
 from transrec.data.ingest.ordering import Filter, by_code, distinct_ids, gathered, with_file_names
 from transrec.data.interactions import Interactions
 from transrec.data.reading import tables
+from transrec.data.reading.damage import told_of
 from transrec.data.reading.findings import Findings, Reason
 from transrec.data.reading.tables import LINE, ROW, Table
 from transrec.data.times import numbers, seconds
@@ -60,12 +61,14 @@ def read_events(  # noqa: PLR0913 - the parts of one reading
         count_disorder: also count the events that stand below a later one of the same user.
 
     Raises:
-        DataError: weights were given now but not before or the other way round.
+        DataError: weights were given now but not before or the other way round, or a file is damaged.
     """
     vocabulary = _Vocabulary(pl.Categories.random(), pl.Categories.random())
-    raw = pl.concat(
-        [part for at, table in enumerate(found) for part in _load(table, at, columns, vocabulary, findings)] or [_EMPTY]
-    )
+    parts: list[pl.DataFrame] = []
+    for at, own in enumerate(found):
+        with told_of(own.path):
+            parts += _load(own, at, columns, vocabulary, findings)
+    raw = pl.concat(parts or [_EMPTY])
     read = len(raw)
     files = [str(table.path) for table in found]
     raw = _sound(raw, files, item_ids, findings)

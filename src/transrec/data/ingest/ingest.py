@@ -22,6 +22,7 @@ from transrec.data.ingest.progress import Steps
 from transrec.data.ingest.vectors import vector_widths
 from transrec.data.ingest.writing import CatalogWriter, catalog_schema, whole_folder
 from transrec.data.reading import tables
+from transrec.data.reading.damage import told_of
 from transrec.data.reading.findings import Findings
 from transrec.errors import DataError
 
@@ -144,7 +145,8 @@ def _write_items(given: Input, out: Path, folder: Path, before: Dataset | None, 
 def _save_rejects(findings: Findings, before: Path | None, folder: Path, number: int) -> None:
     frame = findings.frame().with_columns(ingest=pl.lit(number, pl.Int64))
     if before and (before / "rejects.parquet").exists():
-        frame = pl.concat([pl.read_parquet(before / "rejects.parquet"), frame], how="diagonal")
+        with told_of(before / "rejects.parquet"):
+            frame = pl.concat([pl.read_parquet(before / "rejects.parquet"), frame], how="diagonal")
     frame.write_parquet(folder / "rejects.parquet")
 
 

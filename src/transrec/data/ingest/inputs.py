@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from transrec.data.dataset import Dataset
 from transrec.data.ingest.choices import (
@@ -41,6 +42,15 @@ class FileSettings(Settings):
     """a public format (recbole, movielens, mind, amazon2023 or hm) and the folder of its files, instead of the two above"""
     encoding: str = "utf-8"
     """the encoding of the text files"""
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_an_encoding(cls, name: str) -> str:
+        try:
+            codecs.lookup(name)
+        except LookupError:
+            raise ValueError(f"{name!r} is no encoding; write utf-8, latin-1, cp1252, utf-16, ...") from None
+        return name
 
 
 class IngestSettings(Settings):

@@ -14,6 +14,7 @@ import lance
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from transrec.data.folders import require_place
 from transrec.data.ingest.content import Part
 from transrec.data.item import VECTOR_PREFIX, table_of_items
 from transrec.data.reading.tables import Table
@@ -132,8 +133,9 @@ def whole_folder(out: Path) -> Iterator[Path]:
     renames that exchange an old folder for the new is there none under the name.
 
     Raises:
-        DataError: ``out`` is something other than a dataset or an empty folder.
+        DataError: ``out`` is something other than a dataset or an empty folder, or nothing can be put there.
     """
+    require_place(out)
     if out.exists() and not (out / "dataset.json").exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(
             f"{out} is there already and is not a dataset folder",

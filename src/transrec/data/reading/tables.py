@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 import polars as pl
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transrec.data.reading import delimited, jsonlines
+from transrec.data.reading.damage import told_of
 from transrec.data.reading.delimited import Format
 from transrec.data.reading.findings import Findings, Place, TableName
 from transrec.data.reading.recast import Recast
@@ -103,17 +103,13 @@ def _open(path: Path, format: Format | None) -> Table:
             remedy=f"files end in {', '.join(KINDS)}, and may be compressed (.csv.gz); "
             "folders in a public format are read with --source",
         )
-    try:
+    with told_of(path):
         if kind == "parquet":
             return Table(path, kind, Format(), tuple(pq.read_schema(path).names))
         if kind == "jsonl":
             form = format or Format()
             return Table(path, kind, form, jsonlines.columns(path))
         form = delimited.sniff(path, format or Format(separator="\t" if suffix in {".tsv", ".tab"} else ""))
-    except OSError as error:
-        raise DataError(f"the file cannot be read: {error.strerror or error}", where=str(path)) from None
-    except pa.ArrowInvalid as error:
-        raise DataError(f"this is not a Parquet file: {error}", where=str(path)) from None
     return Table(path, "delimited", form, form.header)
 
 
@@ -160,8 +156,15 @@ def frames(table: Table, *, what: TableName, findings: Findings, size: int) -> I
 
     Values of delimited files and JSON lines are strings; Parquet keeps its types. Rows that cannot be read are recorded in
     ``findings``.
+
+    Raises:
+        DataError: the file is damaged.
     """
-    for part in _frames(table, what=what, findings=findings, size=size):
+    parts = _frames(table, what=what, findings=findings, size=size)
+    while True:
+        with told_of(table.path):  # not around the yield, behind which others are at work
+            if (part := next(parts, None)) is None:
+                return
         yield table.recast.step(part.lazy()).collect() if table.recast else part
 
 
@@ -208,5 +211,5 @@ def about_rows(table: Table) -> int:
     """About how many rows a table has, for a progress display: exact for Parquet, lines for text."""
     if table.kind == "parquet":
         return int(pq.read_metadata(table.path).num_rows)
-    with delimited.open_bytes(table.path) as file:
+    with told_of(table.path), delimited.open_bytes(table.path) as file:
         return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 22), b""))
