@@ -9,8 +9,11 @@ from typing import ClassVar
 
 import pytest
 
+from transrec.data import public
 from transrec.data.ingest.fetch import Fetcher, FetchSettings, is_address
 from transrec.data.reading.findings import Reason, Trouble
+
+AWAY = {"/away": "/good", "/away-file": "file:///etc/passwd", "/inward": "http://127.0.0.1:1/secret"}
 
 
 class _Server(http.server.BaseHTTPRequestHandler):
@@ -29,9 +32,9 @@ class _Server(http.server.BaseHTTPRequestHandler):
                     return
                 time.sleep(0.05)
             return
-        if self.path.startswith("/away"):
+        if self.path in AWAY:
             self.send_response(302)
-            self.send_header("Location", {"/away": "/good", "/away-file": "file:///etc/passwd"}[self.path])
+            self.send_header("Location", AWAY[self.path])
             self.end_headers()
             return
         self.send_response(200 if self.path != "/missing" else 404)
@@ -63,7 +66,7 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fetcher(folder: Path, **limits: object) -> Fetcher:
-    return Fetcher(FetchSettings(fetch_images=True, **limits), folder / "kept")  # type: ignore[arg-type]
+    return Fetcher(FetchSettings(fetch_images=True, **{"fetch_private": True, **limits}), folder / "kept")  # type: ignore[arg-type]
 
 
 def reason(found: bytes | Trouble) -> Reason:
@@ -122,3 +125,30 @@ def test_addresses_are_recognised() -> None:
     assert is_address("HTTPS://a.b/c.jpg")
     assert not is_address("images/1.jpg")
     assert not is_address("ftp://a.b/c.jpg")
+
+
+@pytest.mark.parametrize("path", ["/good", "/away"])
+def test_what_is_not_on_the_public_internet_is_not_asked(tmp_path: Path, address: str, path: str) -> None:
+    found = fetcher(tmp_path, fetch_private=False).fetch(address + path)
+    assert reason(found) is Reason.FETCH_FAILED
+    assert isinstance(found, Trouble)
+    assert "not on the public internet (--fetch-private" in found.detail
+    assert _Server.asked == []
+
+
+def test_a_redirect_from_a_public_host_into_the_own_network_is_not_followed(
+    tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first host counts as public here; where it sends to does not."""
+    host, port = "127.0.0.1", int(address.rpartition(":")[2])
+    monkeypatch.setattr(public, "is_public", lambda _: False)
+    plain = public.public_address
+
+    def looked_up(name: str, at: int) -> tuple[str, int]:
+        return (host, port) if name == "pictures.example" else plain(name, at)
+
+    monkeypatch.setattr(public, "public_address", looked_up)
+    found = fetcher(tmp_path, fetch_private=False).fetch("http://pictures.example/inward")
+    assert _Server.asked == ["/inward"]
+    assert isinstance(found, Trouble)
+    assert "127.0.0.1 is not on the public internet" in found.detail

@@ -390,7 +390,9 @@ def test_pictures_behind_addresses_are_fetched_once(desk: Desk, monkeypatch: pyt
         host = f"http://127.0.0.1:{server.server_address[1]}"
         desk.write("items.csv", f"item_id,title,image\n1,One,{host}/1.png\n2,Two,{host}/2.png\n3,Three,\n")
         for place in ("data", "again"):
-            settings = desk.settings(fetch=FetchSettings(fetch_images=True, fetch_folder=desk.folder / "kept"))
+            settings = desk.settings(
+                fetch=FetchSettings(fetch_images=True, fetch_private=True, fetch_folder=desk.folder / "kept")
+            )
             found = ingest(settings, desk.folder / place)
             assert found.dataset.catalog.presence["image"].tolist() == [True, False, False]
             assert desk.reasons(found) == [("items", 2, "picture not fetched", True)]

@@ -57,7 +57,7 @@ def test_photos_are_used_only_where_they_are_fetched_or_at_hand(folder: Path, tm
         assert given.item_columns is not None
         return given.item_columns.image.column
 
-    fetch = FetchSettings(fetch_images=True)
+    fetch = FetchSettings(fetch_images=True, fetch_private=True)
     assert chosen() is None
     assert chosen(fetch=fetch) == "photo_address"
     assert chosen(fetch=fetch, content=ItemSettings(image_column="none")) is None

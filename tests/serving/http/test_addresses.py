@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from transrec.data.public import is_public
 from transrec.errors import ServingError
 from transrec.serving.http import addresses
-from transrec.serving.http.addresses import fetch_public, is_public
+from transrec.serving.http.addresses import fetch_public
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import http.client
 import threading
@@ -9,11 +10,12 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import final
+from typing import Any, final
 from urllib.parse import urlsplit
 
 from pydantic import Field
 
+from transrec.data.public import NotPublicError, connect_public
 from transrec.data.reading.findings import Reason, Trouble
 from transrec.settings import Settings
 
@@ -25,6 +27,9 @@ class FetchSettings(Settings):
 
     fetch_images: bool = False
     """fetch pictures whose column holds an http or https address; each address is asked once, redirects are followed"""
+    fetch_private: bool = False
+    """fetch from addresses that are not on the public internet, too, such as a server of your own network; a table from
+    somebody else could otherwise ask what only this machine can reach"""
     fetch_seconds: float = Field(default=20.0, gt=0)
     """time for one picture, from the first byte sent to the last received"""
     fetch_total_seconds: float = Field(default=3600.0, gt=0)
@@ -42,6 +47,36 @@ def is_address(value: str) -> bool:
     return value[:8].lower().startswith(("http://", "https://"))
 
 
+def _public(kind: type[http.client.HTTPConnection], host: str, **more: Any) -> http.client.HTTPConnection:
+    """A connection that leads to a public host only."""
+    connection = kind(host, **more)
+    # the standard library's own place to say how a connection is made; the name stays for TLS and the Host header
+    setattr(connection, "_create_connection", connect_public)  # noqa: B010
+    return connection
+
+
+class _PublicHTTPHandler(urllib.request.HTTPHandler):
+    """Connects to public hosts; where the environment names a proxy, that one connects."""
+
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        """Open it, at every step of a redirect."""
+        return self.do_open(_kind(http.client.HTTPConnection, proxied=req.has_proxy()), req)
+
+
+class _PublicHTTPSHandler(urllib.request.HTTPSHandler):
+    """Likewise."""
+
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        """Open it, at every step of a redirect."""
+        proxied = getattr(req, "_tunnel_host", None) is not None
+        return self.do_open(_kind(http.client.HTTPSConnection, proxied=proxied), req)
+
+
+def _kind(kind: type[http.client.HTTPConnection], *, proxied: bool) -> Any:
+    """What makes connections: of this kind, to public hosts only unless a proxy is between."""
+    return kind if proxied else functools.partial(_public, kind)
+
+
 @final
 class Fetcher:
     """Fetches pictures and keeps them in a folder; safe to call from several threads."""
@@ -55,8 +90,8 @@ class Fetcher:
         self._opener = urllib.request.OpenerDirector()  # without the handlers for files and ftp, also after a redirect
         for handler in (
             urllib.request.ProxyHandler(),
-            urllib.request.HTTPHandler(),
-            urllib.request.HTTPSHandler(),
+            urllib.request.HTTPHandler() if settings.fetch_private else _PublicHTTPHandler(),
+            urllib.request.HTTPSHandler() if settings.fetch_private else _PublicHTTPSHandler(),
             urllib.request.HTTPRedirectHandler(),
             urllib.request.HTTPErrorProcessor(),
             urllib.request.HTTPDefaultErrorHandler(),
@@ -110,4 +145,6 @@ class Fetcher:
                 return Trouble(Reason.FETCH_FAILED, f"cut off after {size:,} bytes: {address}")
             return b"".join(pieces)
         except (OSError, http.client.HTTPException, ValueError) as error:
+            if isinstance(error, urllib.error.URLError) and isinstance(error.reason, NotPublicError):
+                return Trouble(Reason.FETCH_FAILED, f"{error.reason} (--fetch-private fetches it all the same): {address}")
             return Trouble(Reason.FETCH_FAILED, f"{error}: {address}")

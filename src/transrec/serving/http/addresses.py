@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import http.client
-import ipaddress
 import socket
 import time
 from urllib.parse import urlsplit
 
+from transrec.data.public import NotPublicError, public_address
 from transrec.errors import ServingError
 
 _PIECE = 1 << 16
@@ -41,7 +41,7 @@ def fetch_public(address: str, *, most: int, seconds: float = 10.0) -> bytes:
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     try:
-        found = _public(host, port)
+        found = public_address(host, port)
         connection = kind(host, port, timeout=seconds)
         # the standard library's own place to say how a connection is made; the name stays for TLS and the Host header
         setattr(connection, "_create_connection", functools.partial(_connect, found))  # noqa: B010
@@ -50,28 +50,10 @@ def fetch_public(address: str, *, most: int, seconds: float = 10.0) -> bytes:
             return _read(connection.getresponse(), most, end)
         finally:
             connection.close()
+    except NotPublicError:
+        raise _refused("its host is not on the public internet") from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise _refused(f"it cannot be fetched ({type(error).__name__})") from None
-
-
-def _public(host: str, port: int) -> tuple[str, int]:
-    """An address and port of the host, after all that it has are known to be public."""
-    found = {str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
-    if not found or not all(is_public(address) for address in found):
-        raise _refused("its host is not on the public internet")
-    return min(found), port
-
-
-def is_public(address: str) -> bool:
-    """Whether an IP address is one of the public internet, also one that is wrapped in an IPv6 address."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
-        if inner is not None:
-            return is_public(str(inner))
-        if ip in ipaddress.ip_network("64:ff9b::/96"):
-            return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
-    return ip.is_global and not ip.is_multicast
 
 
 def _connect(found: tuple[str, int], _: object, timeout: float, *__: object) -> socket.socket:
