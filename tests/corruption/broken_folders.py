@@ -260,7 +260,7 @@ RUNS = (
         "train data --config small.yaml --out run --resume",
         ("run/parameters.json",),
     ),
-    Refused("resume without a run", nothing, TRAIN + " --resume", ("new", "settings.yaml")),
+    Refused("resume without a run", nothing, TRAIN + " --resume", ("new", "it is not there")),
     Refused(
         "resume with other settings",
         nothing,

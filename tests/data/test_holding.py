@@ -45,6 +45,12 @@ def test_another_process_is_named_and_a_killed_one_lets_go(tmp_path: Path) -> No
         other.stdout.close()  # type: ignore[union-attr]
 
 
-def test_no_folder_holds_nothing() -> None:
+def test_no_folder_holds_nothing_and_one_that_stays_empty_goes(tmp_path: Path) -> None:
     with holding(None, "x"):
         pass
+    with holding(tmp_path / "run", "x"):
+        assert (tmp_path / "run").exists()
+    assert not (tmp_path / "run").exists()
+    with holding(tmp_path / "run", "x"):
+        (tmp_path / "run" / "file").write_text("")
+    assert (tmp_path / "run" / "file").exists()

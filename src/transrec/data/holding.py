@@ -8,7 +8,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from transrec.errors import RunError
@@ -26,7 +26,7 @@ def holding(folder: Path | None, doing: str) -> Iterator[None]:
     Where files cannot be locked (Windows, a few network file systems) nobody is kept from anything.
 
     Args:
-        folder: made if it is not there; None holds nothing.
+        folder: made if it is not there, and gone again if nothing comes into it; None holds nothing.
         doing: what this process does, for those who come later: ``"transrec train"``.
 
     Raises:
@@ -35,6 +35,7 @@ def holding(folder: Path | None, doing: str) -> Iterator[None]:
     if folder is None or sys.platform == "win32":
         yield
         return
+    made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("a+") as file:
         try:
@@ -55,3 +56,6 @@ def holding(folder: Path | None, doing: str) -> Iterator[None]:
             yield
         finally:
             (folder / LOCK).unlink(missing_ok=True)
+            with suppress(OSError):
+                if made:
+                    folder.rmdir()  # only an empty one goes
