@@ -26,6 +26,7 @@ DEFAULT_RULES = (
 """An identity table means nothing on another platform, items are centred on their own, and what it is worth to have been
 touched so often depends on how many events there are; everything else is copied, or, for projections, perhaps aligned."""
 
+ENCODERS = "items.encoders."
 PROJECTIONS = "items.projections."
 """Names of the parameters that can be aligned begin with this."""
 
@@ -113,8 +114,8 @@ def copy_parameters(target: TransRec, source: Mapping[str, Tensor], rules: Seque
         what became of every name of target and source; what is to be aligned has the source's values still.
 
     Raises:
-        ModelError: a name is not in the source or has another shape there; or a backbone is to start fresh, which a run
-            cannot do: it holds the backbone as it has become; or a fraction is to be taken of what has no fresh value.
+        ModelError: a name is not in the source or has another shape there; or a part of an encoder is to start fresh,
+            which a run cannot do: it holds the encoder as it has become; or a fraction is to be taken of what has no fresh value.
         SettingsError: a rule matches nothing, or, of a fraction, no weight.
     """
     own = target.state_dict()
@@ -125,7 +126,7 @@ def copy_parameters(target: TransRec, source: Mapping[str, Tensor], rules: Seque
         matching = (rule.source for rule in rules if fnmatch.fnmatchcase(name, rule.pattern))
         decided: Source | Fraction = next(matching, "copy")
         fates[name] = "copy" if isinstance(decided, Fraction) and name not in weights else decided
-    _require_published(target, [name for name, fate in fates.items() if fate == "fresh"])
+    _require_whole_encoders([name for name, fate in fates.items() if fate == "fresh"])
     require_fresh_part(target.items, [name for name, fate in fates.items() if isinstance(fate, Fraction)])
     taken = [name for name, fate in fates.items() if fate != "fresh"]
     wrong = [name for name in taken if name not in source or source[name].shape != own[name].shape]
@@ -162,14 +163,13 @@ def _require_use(rules: Sequence[SourceRule], names: Sequence[str], weights: set
             )
 
 
-def _require_published(target: TransRec, fresh: Sequence[str]) -> None:
-    """Raise a ModelError when what came with a backbone is to start fresh."""
-    published = {name for name, origin in initial_sources(target).items() if origin == "backbone"}
-    renewed = [name for name in fresh if name in published]
+def _require_whole_encoders(fresh: Sequence[str]) -> None:
+    """Raise a ModelError when a part of an encoder is to start fresh; only a table of identities is drawn anew."""
+    renewed = [name for name in fresh if name.startswith(ENCODERS) and not name.startswith(f"{ENCODERS}identity.")]
     if renewed:
         raise ModelError(
-            f"{len(renewed)} parameters that are to start fresh came with a backbone, for example {renewed[0]}; a run does "
-            "not hold the backbone as it was published",
+            f"{len(renewed)} parameters that are to start fresh belong to an encoder, for example {renewed[0]}; encoders "
+            "move as a whole, because a run does not hold them as they were published",
             remedy="train from scratch instead, or let other parts start fresh",
         )
 
