@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 import time
 
@@ -42,29 +43,30 @@ def test_a_killed_training_ends_as_if_nothing_had_happened(ground: Ground, name:
 
 @pytest.mark.slow
 def test_a_hundred_kills_at_random_moments(ground: Ground, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every training is killed again and again until it comes to its end by itself."""
-    generator = np.random.default_rng(time.time_ns())
+    """Every training is killed again and again, three times as a rule, until it comes to its end by itself."""
+    seed = time.time_ns()
+    generator = np.random.default_rng(seed)
     began = time.monotonic()
     assert ground.start("timed").wait(300) == 0
     whole = time.monotonic() - began
     kills = trainings = 0
     while kills < 100:
-        own, resume = f"random{trainings}", False
-        while True:
+        own = f"random{trainings}"
+        for _ in range(3):
+            resume = (ground.folder / own / "run").exists()
             process = ground.start(own, resume=resume)
             try:
-                code = process.wait(float(generator.uniform(0.3, 1.3)) * whole)
-                assert code == 0, ground.told(own)
-                break
-            except Exception as error:
-                if process.poll() is not None:
-                    raise
-                del error
+                assert process.wait(float(generator.uniform(0.2, 0.9)) * whole) == 0, ground.told(own)
+                break  # the machine was quicker than it had been
+            except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
                 kills += 1
-                resume = (ground.folder / own / "run").exists()
-        assert ground.outcome(own) == ground.outcome("whole"), ground.told(own)
+        began = time.monotonic()
+        resume = (ground.folder / own / "run").exists()
+        assert ground.start(own, resume=resume).wait(300) == 0, ground.told(own)
+        whole = min(whole, 1.5 * (time.monotonic() - began))
+        assert ground.outcome(own) == ground.outcome("whole"), f"{ground.told(own)}\nseed {seed}"
         shutil.rmtree(ground.folder / own)
         trainings += 1
     with capsys.disabled():
