@@ -24,9 +24,9 @@ from transrec.objectives import ObjectiveSettings, build_objective
 from transrec.retrieval.index import CatalogIndex
 from transrec.retrieval.prefix import Keeping, with_states
 from transrec.rules import Tuning, apply_tuning
+from transrec.training.loop import prefetched
 from transrec.training.optimiser import optimiser_groups, rate_factor, set_rates
 from transrec.training.settings import TrainingSettings
-from transrec.training.trainer import _prefetched
 
 METRIC = "HR@10"
 CALIBRATION_ITEMS = 2048
@@ -156,7 +156,7 @@ class Side:
         if not self.tricks:
             return (self.batches.batch(step) for step in steps)
         waits: list[float] = []  # the library's log asks for them
-        return (batch for (batch,) in _prefetched(self.batches, steps, 1, waits.append))
+        return (batch for (batch,) in prefetched(lambda step: [self.batches.batch(step)], steps, waits.append))
 
     def validate(self) -> float:
         """HR@10 on the validation targets; both sides read the store of frozen layers, which no one times here."""

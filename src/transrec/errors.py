@@ -12,6 +12,7 @@
     ├── TrainingError            training that cannot go on (a loss that is not a number, nothing to learn)
     ├── EvaluationError          scores or targets that cannot be ranked
     ├── ExportError              a part of a model that cannot leave PyTorch, or answers otherwise outside
+    ├── NotPublicError           a host, named by data, that is not on the public internet
     ├── ServingError             a request that the service does not answer
     └── MissingExtraError        an optional part of transrec that is not installed
 
@@ -109,6 +110,10 @@ class ServingError(TransRecError):
 
 class MissingExtraError(TransRecError):
     """An optional part of transrec that is not installed."""
+
+
+class NotPublicError(TransRecError, OSError):
+    """A host is not, or not only, on the public internet; for libraries that connect, a connection that failed."""
 
 
 class Stopped(KeyboardInterrupt):

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,15 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are other
 SETTINGS = TrainingSettings.from_mapping(
     {"epochs": 4, "device": "cpu", "tensorboard": False, "estimate": False, "patience": 9}
 )
+
+
+@pytest.fixture(autouse=True)
+def _usual() -> Iterator[None]:
+    """Signals do what they usually do, however these tests were started."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler), signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGINT, before[0])
+    signal.signal(signal.SIGTERM, before[1])
 
 
 def validate(_: TransRec) -> Mapping[str, float]:
@@ -66,6 +75,13 @@ def test_a_second_signal_ends_at_once() -> None:
         assert stopping.asked == signal.SIGINT
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_what_is_ignored_stays_ignored() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with Stopping(Console(quiet=True), alone=True) as stopping:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stopping.asked is None
 
 
 def test_other_threads_and_several_processes_do_not_listen() -> None:

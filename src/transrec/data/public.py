@@ -5,9 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 
-
-class NotPublicError(OSError):
-    """A host is not, or not only, on the public internet."""
+from transrec.errors import NotPublicError
 
 
 def is_public(address: str) -> bool:

@@ -115,7 +115,8 @@ def copy_parameters(target: TransRec, source: Mapping[str, Tensor], rules: Seque
 
     Raises:
         ModelError: a name is not in the source or has another shape there; or a part of an encoder is to start fresh,
-            which a run cannot do: it holds the encoder as it has become; or a fraction is to be taken of what has no fresh value.
+            which a run cannot do: it holds the encoder as it has become; or a fraction is to be taken of what has no fresh
+            value.
         SettingsError: a rule matches nothing, or, of a fraction, no weight.
     """
     own = target.state_dict()

@@ -53,7 +53,7 @@ class Loop:
         """Train until the course is at its end, patience is, or somebody says stop; how far it has come."""
         settings, total, per_epoch = self.settings, self.course.total, self.course.per_epoch
         steps = range(progress.step, 0 if progress.done else total)
-        for step, parts in zip(steps, _prefetched(self._made, steps, log.waited), strict=True):
+        for step, parts in zip(steps, prefetched(self._made, steps, log.waited), strict=True):
             factor = rate_factor(step, total, settings)
             set_rates(self.optimiser, factor)
             self.unfreezing.at(step)
@@ -114,7 +114,7 @@ class Loop:
         return [self.batches.batch(step * parts + part) for part in range(parts)]
 
 
-def _prefetched(
+def prefetched(
     make: Callable[[int], list[SequenceBatch]], steps: range, waited: Callable[[float], None]
 ) -> Iterator[list[SequenceBatch]]:
     """The batches of these steps; the next are made in another thread while the present ones train.

@@ -31,7 +31,8 @@ class Stopping:
 
     def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGTERM) if self._listens else ():
-            self._before[number] = signal.signal(number, self._noticed)
+            if signal.getsignal(number) != signal.SIG_IGN:  # as nohup and shells leave it for what runs in the background
+                self._before[number] = signal.signal(number, self._noticed)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

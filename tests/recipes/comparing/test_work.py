@@ -24,7 +24,7 @@ from transrec.recipes.comparing.jobs import Job, split_settings
 from transrec.recipes.comparing.rows import possible_rows
 from transrec.recipes.comparing.work import Finished, Workshop
 from transrec.runs import RunRecord
-from transrec.training.trainer import Trainer
+from transrec.training.loop import Loop
 
 
 @pytest.fixture(scope="module")
@@ -89,9 +89,9 @@ def test_an_interrupted_training_goes_on(
     whole = shop(ground, tmp_path / "whole", **given)
     expected = whole.done(job(row, whole))
     assert expected.fit.steps == 32
-    steps, own = [], Trainer._step
+    steps, own = [], Loop._step
 
-    def until(self: Trainer, *arguments: Any) -> Any:
+    def until(self: Loop, *arguments: Any) -> Any:
         if len(steps) >= after:
             raise Interrupted
         steps.append(1)
@@ -99,12 +99,12 @@ def test_an_interrupted_training_goes_on(
 
     workshop = shop(ground, tmp_path / "parts", **given)
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_step", until)
+        patch.setattr(Loop, "_step", until)
         with pytest.raises(Interrupted):
             workshop.done(job(row, workshop))
     assert not workshop.is_done(job(row, workshop))
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_step", lambda self, *arguments: steps.append(1) or own(self, *arguments))
+        patch.setattr(Loop, "_step", lambda self, *arguments: steps.append(1) or own(self, *arguments))
         found = workshop.done(job(row, workshop))
     assert found.resumed and np.array_equal(found.ranked.ranks, expected.ranked.ranks) and found.fit == expected.fit
     assert len(steps) == after + 32 - 8 * (after // 8), "only what came after the last validation is trained again"

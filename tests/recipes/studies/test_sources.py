@@ -22,7 +22,7 @@ from transrec.recipes.studies.settings import SourcesSettings
 from transrec.recipes.studies.sources import distinct_shares, of_share, study_sources
 from transrec.recipes.studies.study import Study
 from transrec.runs import RunRecord
-from transrec.training.trainer import Trainer
+from transrec.training.loop import Loop
 
 
 def training(**given: Any) -> TrainSettings:
@@ -133,22 +133,22 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(
     ground: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
     own, given = of_share(training(), 0.1, asked(), stretch=2.6), [ground.first, ground.second]
-    steps, step = [], Trainer._step
+    steps, step = [], Loop._step
 
-    def until(self: Trainer, *arguments: Any) -> Any:
+    def until(self: Loop, *arguments: Any) -> Any:
         if len(steps) >= after:
             raise Interrupted
         steps.append(1)
         return step(self, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_step", until)
+        patch.setattr(Loop, "_step", until)
         with pytest.raises(Interrupted):
             recipe.trained_run(given, own, tmp_path, "share0.1", console=Told())
     [building] = tmp_path.iterdir()
     assert building.name.startswith(".share0.1-"), "what is not finished is not taken for it"
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_step", lambda self, *arguments: steps.append(1) or step(self, *arguments))
+        patch.setattr(Loop, "_step", lambda self, *arguments: steps.append(1) or step(self, *arguments))
         run = recipe.trained_run(given, own, tmp_path, "share0.1", console=Told())
     whole = ground.folder / ground.study.lines[0].facts["run"]
     assert run.parent.name == whole.parent.name

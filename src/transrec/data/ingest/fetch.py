@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from transrec.data.public import NotPublicError, connect_public
+from transrec.data.public import connect_public
 from transrec.data.reading.findings import Reason, Trouble
+from transrec.errors import NotPublicError
 from transrec.settings import Settings
 
 _PIECE = 1 << 16

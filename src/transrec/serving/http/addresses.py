@@ -8,8 +8,8 @@ import socket
 import time
 from urllib.parse import urlsplit
 
-from transrec.data.public import NotPublicError, public_address
-from transrec.errors import ServingError
+from transrec.data.public import public_address
+from transrec.errors import NotPublicError, ServingError
 
 _PIECE = 1 << 16
 _PORTS = {"http": 80, "https": 443}
