@@ -40,8 +40,9 @@ browser: ## Install the browser that tests the playground, with apt, where it is
 demo: $(READY) ## Pre-train on one platform, transfer to four, compare, recommend (two to seven minutes)
 	@$(BIN)/transrec demo
 
-# tests use one thread each, so two processes take two cores; the tests of a file stay together and share what they made
-SPREAD := -n $(or $(WORKERS),2) --dist loadfile
+# tests use one thread each, so two processes take two cores; the tests of a file stay together and share what they made,
+# and files with long tests come first (tests/conftest.py)
+SPREAD := -n $(or $(WORKERS),2) --dist loadfile --no-loadscope-reorder
 
 test: lint docs browser ## Everything that has to hold: style, types, architecture, docs, tests
 	$(BIN)/pytest $(SPREAD) -m "(not slow or transfer) and not network" --durations=10
