@@ -27,7 +27,7 @@ VERBS = {
     "train": "Train a model from scratch on one dataset or several.",
     "transfer": "Move a trained run to a dataset with other users and other items.",
     "compare": "Will pre-training elsewhere help here? From scratch, zero-shot and transferred beside simple methods.",
-    "study": "Comparisons side by side, for kinds of target (text, pictures) or sizes of the source: one table, one figure.",
+    "study": "Comparisons side by side, for kinds of target, sizes of the source, shares of its weights: table and figure.",
     "evaluate": "Open the test split: rank the whole catalog, beside simple baselines, with intervals.",
     "recommend": "Recommend for a history of item ids, or for all users of a dataset.",
     "serve": "Answer over HTTP: recommendations, similar items, search; items come and go meanwhile.",

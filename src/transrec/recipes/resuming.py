@@ -21,6 +21,11 @@ BEGINNINGS = {SETTINGS, WEIGHTS, PARAMETERS, "encoders", "checkpoints", "stages"
 """What a training may have written before its first state."""
 
 
+def has_begun(folder: Path, settings: FitSettings) -> bool:
+    """Whether any stage of a training in this run folder has left a state to go on from."""
+    return any(Keeper.has_begun(stage) for stage in stage_folders(folder, len(settings.course)) if stage)
+
+
 def to_go_on(folder: Path | None, settings: FitSettings, *, resume: bool, console: Console | None = None) -> bool:
     """Whether there is a state to go on from; a training that was killed before it had one begins anew.
 
@@ -40,7 +45,7 @@ def to_go_on(folder: Path | None, settings: FitSettings, *, resume: bool, consol
         return False
     if folder is None:
         raise RunError("there is no folder to resume in", remedy="give --out")
-    if any(Keeper.has_begun(stage) for stage in stage_folders(folder, len(settings.course)) if stage):
+    if has_begun(folder, settings):
         return True
     if not folder.is_dir():
         raise RunError(f"{folder} is not a run folder: it is not there", remedy="train without --resume")

@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from transrec.data.catalog import Catalog, Item, table_of_items
 from transrec.data.rows import InMemory
+from transrec.data.sealing import settle
 from transrec.errors import DataError, RunError
 
 if sys.platform != "win32":
@@ -207,7 +208,7 @@ class Journal:
             file.flush()
             os.fsync(file.fileno())
             self._end = len(HEAD)
-            _settle(self.path.parent)
+            settle(self.path.parent)
         self._file = file
         return file
 
@@ -234,14 +235,3 @@ def _records(content: bytes, where: str) -> Iterator[tuple[bytes, int]]:
                 where=where,
                 remedy="restore the file from a copy, or remove it: the items are then those of the dataset",
             )
-
-
-def _settle(folder: Path) -> None:
-    """Make sure that the disk knows of a new file in the folder."""
-    if sys.platform == "win32":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

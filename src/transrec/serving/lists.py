@@ -22,6 +22,7 @@ from pydantic import Field
 from transrec.data.dataset import Dataset
 from transrec.data.folders import require_place
 from transrec.data.histories import Histories
+from transrec.data.sealing import put_in_place
 from transrec.data.store import Progress
 from transrec.data.times import whole_seconds
 from transrec.errors import RunError
@@ -141,7 +142,7 @@ class Lists:
         folder.mkdir(parents=True, exist_ok=True)
         unfinished = folder / f".{_PLAN}"
         unfinished.write_text(json.dumps(plan))
-        unfinished.replace(path)
+        put_in_place(unfinished, path)
 
     def _plan(self) -> dict[str, object]:
         """Everything that the lists depend on."""

@@ -104,11 +104,6 @@ class Keeper:
         """Keep the state inside an epoch."""
         self._keep_last(model, optimiser, progress)
 
-    def ended(self, model: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> bool:
-        """Keep the state of a training that was told to end; whether there is a folder to keep it in."""
-        self._keep_last(model, optimiser, progress)
-        return self._folder is not None
-
     def due(self) -> bool:
         """Whether it is time to keep the state inside an epoch."""
         return time.monotonic() - self._saved >= self._seconds

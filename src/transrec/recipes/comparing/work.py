@@ -26,10 +26,9 @@ from transrec.recipes.comparing.settings import CompareSettings
 from transrec.recipes.comparing.variants import SimpleMethod
 from transrec.recipes.fitting import FitSettings, TrainSettings, TransferSettings
 from transrec.recipes.published import published_vectors
-from transrec.recipes.stages import stage_folders
+from transrec.recipes.resuming import has_begun
 from transrec.recipes.train import train
 from transrec.recipes.transfer import transfer
-from transrec.training.checkpoint import Keeper
 from transrec.training.trainer import Fit
 
 DONE, RANKS, RUN = "done.json", "ranks.parquet", "run"
@@ -136,7 +135,7 @@ class Workshop:
 
     def _trained(self, job: Job, fitting: FitSettings, folder: Path) -> Finished:
         run, bench = folder / RUN, self.bench
-        resume = any(place and Keeper.has_begun(place) for place in stage_folders(run, len(fitting.course)))
+        resume = has_begun(run, fitting)
         if not resume:
             shutil.rmtree(run, ignore_errors=True)  # interrupted before the first step
 

@@ -21,12 +21,11 @@ from transrec.items.settings import AUTO
 from transrec.recipes.compare import compare
 from transrec.recipes.comparing.bench import backbones_digest
 from transrec.recipes.fitting import TrainSettings
-from transrec.recipes.stages import stage_folders
+from transrec.recipes.resuming import has_begun
 from transrec.recipes.studies.settings import SourcesSettings
 from transrec.recipes.studies.study import Line, Study, folder_name
 from transrec.recipes.studies.tables import keep, tell
 from transrec.recipes.train import train
-from transrec.training.checkpoint import Keeper
 
 RUN = "run"
 
@@ -157,7 +156,7 @@ def trained_run(
 
 def _train(sources: Sequence[Dataset], training: TrainSettings, console: Console | None, folder: Path) -> None:
     run = folder / RUN
-    resume = any(place and Keeper.has_begun(place) for place in stage_folders(run, len(training.course)))
+    resume = has_begun(run, training)
     if not resume:
         shutil.rmtree(run, ignore_errors=True)  # interrupted before the first step
     train(sources, training, run, resume=resume, console=console)
