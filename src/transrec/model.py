@@ -7,7 +7,7 @@ D width.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ from transrec.items.identity import IdentityEncoder
 from transrec.items.settings import ItemSettings
 from transrec.items.tower import ItemEncoder, build_items
 from transrec.prior import CountPrior
-from transrec.scoring import CosineScorer, DotScorer, Scorer
+from transrec.scoring import BestInterest, CosineScorer, DistanceScorer, DotScorer, Scorer
 from transrec.settings import Settings, read_yaml
 from transrec.users.encoder import UserEncoder
 from transrec.users.settings import UserSettings
@@ -47,8 +47,9 @@ class ModelSettings(Settings):
     """The item tower."""
     users: UserSettings = UserSettings()
     """The user tower."""
-    scorer: Literal["cosine", "dot"] = "cosine"
-    """How a user and an item meet: cosine with a learned temperature, or (as published) the plain inner product."""
+    scorer: Literal["cosine", "dot", "distance"] = "cosine"
+    """How a user and an item meet: cosine with a learned temperature, (as published) the plain inner product, or the squared
+    distance on the unit sphere, for the objective hinge. Of several interests of a user the best counts."""
     temperature: float = Field(default=0.07, ge=0.01)
     """Where the temperature of the cosine starts."""
     prior: Literal["counts", "none"] = "counts"
@@ -273,7 +274,13 @@ def _seeded(seed: int) -> Iterator[None]:
 
 
 def _build_scorer(settings: ModelSettings) -> Scorer:
-    return CosineScorer(settings.temperature) if settings.scorer == "cosine" else DotScorer()
+    made: Mapping[str, Callable[[], Scorer]] = {
+        "cosine": lambda: CosineScorer(settings.temperature),
+        "dot": DotScorer,
+        "distance": DistanceScorer,
+    }
+    scorer = made[settings.scorer]()
+    return BestInterest(scorer) if settings.users.interests.count else scorer
 
 
 def _build_prior(settings: ModelSettings) -> CountPrior | None:

@@ -10,7 +10,9 @@ from transrec.errors import SettingsError
 from transrec.model import TransRec
 from transrec.objectives.added import AddedSettings, AddedTerms
 from transrec.objectives.barlow import BarlowSettings, BarlowTwins
+from transrec.objectives.diversity import DiversityControl, DiversitySettings
 from transrec.objectives.gbce import GBCE, GBCESettings
+from transrec.objectives.hinge import HingeSettings, MetricHinge
 from transrec.objectives.masked import MaskedItem, MaskedSettings
 from transrec.objectives.multistep import MultiStepBCE, MultiStepSettings
 from transrec.objectives.objective import Loss, Objective
@@ -23,11 +25,15 @@ __all__ = [
     "AddedTerms",
     "BarlowSettings",
     "BarlowTwins",
+    "DiversityControl",
+    "DiversitySettings",
     "GBCESettings",
+    "HingeSettings",
     "InBatchSoftmax",
     "Loss",
     "MaskedItem",
     "MaskedSettings",
+    "MetricHinge",
     "MultiStepBCE",
     "MultiStepSettings",
     "Objective",
@@ -40,9 +46,10 @@ __all__ = [
 class ObjectiveSettings(Settings):
     """What training makes smaller."""
 
-    kind: Literal["softmax", "gbce", "multistep", "masked", "barlow"] = "softmax"
+    kind: Literal["softmax", "gbce", "multistep", "hinge", "masked", "barlow"] = "softmax"
     """In-batch softmax over all positions; gbce, a calibrated binary cross-entropy over the same candidates (gSASRec);
-    multi-step binary cross-entropy, as published; or, for a stage before any of these, masked items or Barlow Twins."""
+    multi-step binary cross-entropy, as published; hinge, a margin between distances (DPCML); or, for a stage before any of
+    these, masked items or Barlow Twins."""
     added: AddedSettings = AddedSettings()
     """Terms beside the kind, each with its weight."""
     softmax: SoftmaxSettings = SoftmaxSettings()
@@ -51,10 +58,14 @@ class ObjectiveSettings(Settings):
     """Settings of the calibrated binary cross-entropy."""
     multistep: MultiStepSettings = MultiStepSettings()
     """Settings of the multi-step cross-entropy."""
+    hinge: HingeSettings = HingeSettings()
+    """Settings of the metric hinge."""
     masked: MaskedSettings = MaskedSettings()
     """Settings of masked items."""
     barlow: BarlowSettings = BarlowSettings()
     """Settings of Barlow Twins, as the kind or as an added term."""
+    diversity: DiversitySettings = DiversitySettings()
+    """Settings of diversity control, an added term."""
 
 
 def build_objective(settings: ObjectiveSettings, model: TransRec, *, seed: int = 0) -> Objective:
@@ -74,6 +85,8 @@ def build_objective(settings: ObjectiveSettings, model: TransRec, *, seed: int =
         "softmax": lambda: InBatchSoftmax(settings.softmax, window=window, all_positions=causal),
         "gbce": lambda: GBCE(settings.gbce, window=window, all_positions=causal),
         "multistep": lambda: MultiStepBCE(settings.multistep, window=window),
+        "hinge": lambda: MetricHinge(settings.hinge, window=window),
+        "diversity": lambda: DiversityControl(settings.diversity, window=window),
         "masked": lambda: MaskedItem(settings.masked, window=window),
         "barlow": lambda: BarlowTwins(settings.barlow, window=window, width=width, seed=seed),
     }

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from transrec.data.batches import SequenceBatch
 from transrec.data.windows import WindowPlan
-from transrec.errors import RunError
+from transrec.errors import ModelError, RunError
 from transrec.model import Outputs, TransRec
 
 HEAD = "objective_head"
@@ -91,3 +91,21 @@ class Objective(nn.Module, ABC):
     @abstractmethod
     def forward(self, model: TransRec, outputs: Outputs, batch: SequenceBatch) -> Loss:
         """The loss of a batch."""
+
+
+def require_logits(model: TransRec, name: str) -> None:
+    """Say so when a model's scores are nothing that a softmax or a sigmoid can read.
+
+    Args:
+        model: whose scorer it is about.
+        name: of the objective.
+
+    Raises:
+        ModelError: they are distances.
+    """
+    if model.scorer.says != "logits":
+        raise ModelError(
+            f"{name} reads scores as logits, the scorer {model.settings.scorer} gives {model.scorer.says}, "
+            "which have no temperature",
+            remedy="set model.scorer to cosine or dot, or objective.kind to hinge",
+        )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from transrec.settings import Settings
 
@@ -17,6 +17,26 @@ class GatedSettings(Settings):
     untimed: float = Field(default=0.1, ge=0, lt=1)
     """Share of the histories that training shows without their times, because many come without them later. Of no account
     without time_bias."""
+
+
+class InterestSettings(Settings):
+    """Several vectors a user."""
+
+    count: int = Field(default=0, ge=0)
+    """C, the interests of a user; 0 for one vector, the state at the last item."""
+    adaptive: bool = False
+    """Whether a user has as many of them as the history is long: min(C, max(1, log2 of its items)). Else all have C."""
+    seeds: Literal["farthest", "queries"] = "farthest"
+    """Where interests begin: at items of the history that are far from each other, or at what learned queries look at, as in
+    ComiRec."""
+    rounds: int = Field(default=2, ge=0)
+    """How often the items of a history are dealt out to the interests that they are nearest to; 0 as in ComiRec."""
+
+    @model_validator(mode="after")
+    def _something_learns(self) -> Self:
+        if self.seeds == "farthest" and not self.rounds:
+            raise ValueError("interests that begin at items have to be dealt items; give 1 round or more, or seeds queries")
+        return self
 
 
 class UserSettings(Settings):
@@ -47,3 +67,5 @@ class UserSettings(Settings):
     """Whether there is a learned vector that stands for a hidden item. The masked objective needs it, nothing else does."""
     gated: GatedSettings = GatedSettings()
     """Settings of the gated kind."""
+    interests: InterestSettings = InterestSettings()
+    """Several vectors a user instead of one, read from the states of the encoder."""

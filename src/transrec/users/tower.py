@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from transrec.users.encoder import UserEncoder
 from transrec.users.gated import GatedUserEncoder
+from transrec.users.interests import InterestUserEncoder
 from transrec.users.settings import UserSettings
 from transrec.users.transformer import TransformerUserEncoder
 
@@ -25,4 +26,5 @@ def build_users(width: int, settings: UserSettings) -> UserEncoder:
     Raises:
         SettingsError: the heads do not divide the width, or the kind has no such form.
     """
-    return _KINDS[settings.kind](width, settings)
+    users = _KINDS[settings.kind](width, settings)
+    return InterestUserEncoder(users, settings.interests) if settings.interests.count else users
