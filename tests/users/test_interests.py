@@ -17,6 +17,7 @@ from transrec.data.dataset import Dataset
 from transrec.data.interactions import Interactions
 from transrec.data.splits import leave_one_out
 from transrec.errors import ModelError
+from transrec.evaluation.lists import ListMeasureSettings, measure_lists
 from transrec.evaluation.ranks import ModelRanker, rank_targets
 from transrec.model import TransRec
 from transrec.recipes.fitting import TrainSettings
@@ -149,8 +150,8 @@ def two_interests(*, seed: int, users: int = 200, groups: int = 6, length: int =
     return Dataset(catalog, Interactions.from_columns(pl.DataFrame(frame)), name="two")
 
 
-def recalls(dataset: Dataset, folder: Path, *, seed: int, **interests: object) -> tuple[float, float]:
-    """HR@20 of test targets of the smaller interest, and of the larger one."""
+def trained(dataset: Dataset, folder: Path, *, seed: int, diversity: float = 0.0, **interests: object) -> ModelRanker:
+    """A run with these interests, and a term that keeps them far apart."""
     settings = TrainSettings.from_mapping(
         {
             "model": {
@@ -159,14 +160,23 @@ def recalls(dataset: Dataset, folder: Path, *, seed: int, **interests: object) -
                 "scorer": "distance",
                 "prior": "none",
             },
-            "objective": {"kind": "hinge"},
+            "objective": {
+                "kind": "hinge",
+                "added": {"diversity": diversity},
+                "diversity": {"least": 0.9, "most": 1.5},
+            },
             "tune": "frozen",
             "training": {"epochs": 4, "batch_size": 64, "learning_rate": 0.003, "seed": seed, "tensorboard": False},
         }
     )
     train([dataset], settings, folder, console=QUIET)
+    return ModelRanker.of(TransRec.load(folder), dataset, leave_one_out(dataset.interactions))
+
+
+def recalls(dataset: Dataset, folder: Path, *, seed: int, **interests: object) -> tuple[float, float]:
+    """HR@20 of test targets of the smaller interest, and of the larger one."""
     split = leave_one_out(dataset.interactions)
-    ranked = rank_targets(ModelRanker.of(TransRec.load(folder), dataset, split), split, split.test)
+    ranked = rank_targets(trained(dataset, folder, seed=seed, **interests), split, split.test)
     smaller = np.array([int(user) % 2 == 0 for user in ranked.users])
     return float((ranked.ranks[smaller] <= 20).mean()), float((ranked.ranks[~smaller] <= 20).mean())
 
@@ -177,6 +187,20 @@ def test_two_interests_find_the_smaller_one_that_one_vector_misses(tmp_path: Pat
     (one, _), (two, larger) = (recalls(dataset, tmp_path / str(n), seed=seed, count=n) for n in (1, 2))
     assert two > one + 0.1
     assert larger > 0.4, "and the larger one is not given up"
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_lists_are_more_spread_with_diversity_control(tmp_path: Path, seed: int) -> None:
+    dataset = two_interests(seed=seed)
+    split, interests = leave_one_out(dataset.interactions), {"count": 2, "seeds": "queries"}
+    without, held = (
+        measure_lists(
+            trained(dataset, tmp_path / str(weight), seed=seed, diversity=weight, **interests),
+            *(split, dataset.catalog, ListMeasureSettings(length=10)),
+        )
+        for weight in (0.0, 10.0)
+    )
+    assert held.spread.value > 1.05 * without.spread.value
 
 
 def test_a_run_with_interests_saves_loads_and_ranks_as_before(tmp_path: Path) -> None:
