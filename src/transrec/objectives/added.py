@@ -20,6 +20,8 @@ class AddedSettings(Settings):
 
     barlow: float = Field(default=0.0, ge=0)
     """Weight of Barlow Twins, whose loss is a sum over the width of its projector: begin with about one by that."""
+    custom: float = Field(default=0.0, ge=0)
+    """Weight of the objective of your own that objective.custom names."""
     diversity: float = Field(default=0.0, ge=0)
     """Eta, the weight of diversity control among several interests of a user. The paper takes about 10."""
 

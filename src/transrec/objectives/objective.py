@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Self
 
 from torch import Tensor, nn
 
@@ -51,6 +52,25 @@ class Objective(nn.Module, ABC):
     def __init__(self) -> None:
         super().__init__()
         self.head = None
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, str], model: TransRec) -> Self:
+        """Build the objective from settings: what ``objective.custom_options`` holds, as texts.
+
+        An objective that people name by its import path (``objective.custom``) defines this.
+
+        Args:
+            options: by name.
+            model: what it is to train; its ``window`` belongs into the plan.
+
+        Raises:
+            ModelError: it does not define this, or an option cannot be used.
+        """
+        raise ModelError(
+            f"{cls.__name__} cannot be built from settings" + (f" such as {dict(options)}" if options else ""),
+            where=f"{cls.__module__}:{cls.__qualname__}",
+            remedy=f"give it a classmethod from_options(options, model); the model here has a window of {model.window}",
+        )
 
     @abstractmethod
     def check(self, model: TransRec) -> None:

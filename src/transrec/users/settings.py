@@ -42,8 +42,13 @@ class InterestSettings(Settings):
 class UserSettings(Settings):
     """The user encoder."""
 
-    kind: Literal["transformer", "gated"] = "transformer"
-    """A transformer, as published; or gated pointwise attention that can read times, as in HSTU (arXiv 2402.17152)."""
+    kind: Literal["transformer", "gated", "custom"] = "transformer"
+    """A transformer, as published; gated pointwise attention that can read times, as in HSTU (arXiv 2402.17152); or custom,
+    one of your own."""
+    custom: str = ""
+    """A user encoder of your own, as package.module:Class."""
+    custom_options: dict[str, str] = Field(default={})
+    """What a user encoder of your own is given besides these settings: option -> value."""
     attention: Literal["causal", "bidirectional"] = "causal"
     """What a position may look at: itself and earlier ones, or (as published) every item of the history."""
     window: int = Field(default=50, ge=1)
@@ -69,3 +74,9 @@ class UserSettings(Settings):
     """Settings of the gated kind."""
     interests: InterestSettings = InterestSettings()
     """Several vectors a user instead of one, read from the states of the encoder."""
+
+    @model_validator(mode="after")
+    def _custom_has_a_class(self) -> Self:
+        if (self.kind == "custom") != bool(self.custom):
+            raise ValueError("kind custom and custom, the import path of its class, go together: give both or neither")
+        return self
