@@ -98,7 +98,7 @@ class CosineScorer(Scorer):
 
 @final
 class DistanceScorer(Scorer):
-    """Nearness on the unit sphere: s(u, i) = -|| u/|u| - e_i/|e_i| ||^2, from -4 to 0.
+    """Nearness on the unit sphere, from -4 to 0: ``s(u, i) = -|| u/|u| - e_i/|e_i| ||^2``.
 
     The score of collaborative metric learning (Hsieh et al. 2017), with users and items on the sphere instead of in the
     ball, as DPCML has its users (Bao et al. 2022, arXiv 2209.15292, section 3). There it is 2 cos - 2: it ranks as the

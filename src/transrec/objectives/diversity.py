@@ -47,7 +47,7 @@ class DiversityControl(Objective):
         L = 1/B sum_u [delta_1 - delta_u]_+ + [delta_u - delta_2]_+
 
     A user with one interest has no diversity to control and adds nothing. Over ``pairs``, as in the published code, the two
-    hinges are of || g_c - g_c' ||^2 of each pair. The mean is over all C^2 of them, with the zeros of each with itself.
+    hinges are of ``|| g_c - g_c' ||^2`` of each pair. The mean is over all C^2 of them, with the zeros of each with itself.
 
     Args:
         settings: see there.
@@ -87,7 +87,7 @@ class DiversityControl(Objective):
 
 
 def squared_distances(vectors_BCD: Tensor) -> Tensor:
-    """|| g_c - g_c' ||^2 of directions, (B, C, C); from 0 to 4."""
+    """``|| g_c - g_c' ||^2`` of directions, (B, C, C); from 0 to 4."""
     units_BCD = F.normalize(vectors_BCD, dim=-1)
     return (units_BCD[:, :, None] - units_BCD[:, None, :]).square().sum(dim=-1)
 
