@@ -144,21 +144,29 @@ class TransRec(nn.Module):
             users = build_users(resolved.items.width, resolved.users)
             return cls(items, users, _build_scorer(resolved), resolved, _build_prior(resolved))
 
-    def fresh_for(self, catalog: Catalog, *, seed: int = 0) -> TransRec:
+    def fresh_for(self, catalog: Catalog, *, grown: bool = False, seed: int = 0) -> TransRec:
         """A model of the same form for another platform: the same encoders, everything else fresh.
 
         An identity encoder gets a table for the items of the catalog; the others are copies of this model's.
+
+        Args:
+            catalog: of the platform.
+            grown: whether it is the same platform: an identity encoder then keeps the rows of the ids that it knows.
+            seed: of what is fresh.
         """
+
+        def own(encoder: nn.Module) -> nn.Module:
+            if not isinstance(encoder, IdentityEncoder):
+                return copy.deepcopy(encoder)
+            return encoder.grown(catalog.ids) if grown else IdentityEncoder(catalog.ids, self.items.width)
+
         with _seeded(seed):
-            encoders = {
-                name: IdentityEncoder(catalog.ids, self.items.width) if name == "identity" else copy.deepcopy(encoder)
-                for name, encoder in self.items.encoders.items()
-            }
+            encoders = {name: own(encoder) for name, encoder in self.items.encoders.items()}
             one = self.items.settings.model_copy(update={"platforms": 1})
             items = ItemEncoder(encoders, one)  # type: ignore[arg-type]
-            own = self.settings.model_copy(update={"items": one})
-            users = build_users(own.items.width, own.users)
-            return TransRec(items, users, _build_scorer(own), own, _build_prior(own))
+            resolved = self.settings.model_copy(update={"items": one})
+            users = build_users(resolved.items.width, resolved.users)
+            return TransRec(items, users, _build_scorer(resolved), resolved, _build_prior(resolved))
 
     # ---- disk ---------------------------------------------------------------------------------------------------------
 
