@@ -218,7 +218,7 @@ def require_remembered(run: str | Path, *, allow: bool = False, console: Console
     path = folder / CONTINUED
     try:
         written = json.loads(path.read_text(encoding="utf-8"))
-        check, why_not = written["check"], written["unchecked"]
+        known, check, why_not = int(written["format"]), written["check"], written["unchecked"]
         forgotten = bool(check and check["forgotten"])
     except FileNotFoundError:
         raise RunError(
@@ -230,6 +230,12 @@ def require_remembered(run: str | Path, *, allow: bool = False, console: Console
         raise RunError(
             f"what this run has forgotten cannot be read: {error}", where=str(path), remedy="copy the run folder again"
         ) from None
+    if known > FORMAT:
+        raise RunError(
+            f"{CONTINUED} has format {known}, this version of transrec reads up to {FORMAT}",
+            where=str(folder),
+            remedy="upgrade transrec",
+        )
     say = partial((console or Console(stderr=True)).print, markup=False, highlight=False, soft_wrap=True)
     if forgotten:
         told = f"{check['metric']} {check['before']:.4f} before, {check['now']:.4f} now, on {check['users']:,} users"
