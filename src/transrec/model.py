@@ -23,6 +23,7 @@ from torch import nn
 from transrec.data.batches import SequenceBatch
 from transrec.data.catalog import Catalog
 from transrec.data.sealing import aside_of, put_in_place, write_whole
+from transrec.data.stamping import UNSTAMPED, stamp, stamp_damage
 from transrec.errors import ModelError, RunError
 from transrec.items.identity import IdentityEncoder
 from transrec.items.settings import ItemSettings
@@ -145,13 +146,11 @@ class TransRec(nn.Module):
             return cls(items, users, _build_scorer(resolved), resolved, _build_prior(resolved))
 
     def fresh_for(self, catalog: Catalog, *, grown: bool = False, seed: int = 0) -> TransRec:
-        """A model of the same form for another platform: the same encoders, everything else fresh.
-
-        An identity encoder gets a table for the items of the catalog; the others are copies of this model's.
+        """A model of the same form for another platform: copies of the encoders, everything else fresh.
 
         Args:
             catalog: of the platform.
-            grown: whether it is the same platform: an identity encoder then keeps the rows of the ids that it knows.
+            grown: whether it is the same platform: an identity table, else fresh, keeps the rows of the ids that it knows.
             seed: of what is fresh.
         """
 
@@ -247,7 +246,8 @@ class TransRec(nn.Module):
 def save_weights(module: nn.Module, path: Path) -> None:
     """Write a module's parameters and buffers as safetensors, whole or not at all; tensors that share memory once."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    safetensors.torch.save_model(module, str(aside_of(path)))
+    safetensors.torch.save_model(module, str(aside_of(path)), metadata=dict(UNSTAMPED))
+    stamp(aside_of(path))
     put_in_place(aside_of(path), path)
 
 
@@ -261,6 +261,8 @@ def load_weights(module: nn.Module, path: Path) -> None:
         told = f"the weights are missing: there is no {path.name}"
         raise RunError(told, where=str(path.parent), remedy="copy the run folder again")
     try:
+        if trouble := stamp_damage(path):
+            raise RunError(f"the weights are damaged: {trouble}", where=str(path), remedy="copy the run folder again")
         safetensors.torch.load_model(module, str(path))
     except (SafetensorError, OSError) as error:
         raise RunError(f"the weights are damaged: {error}", where=str(path), remedy="copy the run folder again") from None
