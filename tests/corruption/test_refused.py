@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from corruption import broken_encoders, broken_folders, broken_places, broken_settings, broken_tables
+from corruption import broken_encoders, broken_folders, broken_places, broken_settings, broken_sources, broken_tables
 from corruption.broken import INGEST, RECOMMEND, TRAIN, Refused, digests
 from corruption.conftest import Ended
 
 REFUSED = [
     kind
-    for file in (broken_tables, broken_settings, broken_folders, broken_encoders, broken_places)
+    for file in (broken_tables, broken_settings, broken_folders, broken_encoders, broken_places, broken_sources)
     for kind in file.REFUSED
 ]
 
