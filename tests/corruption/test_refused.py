@@ -18,6 +18,9 @@ REFUSED = [
 ]
 
 
+WRITING = ("export run", "recommend run --all", "compare run --data data", "study kinds run --data data", "demo")
+
+
 @pytest.mark.parametrize("kind", REFUSED, ids=lambda kind: kind.name)
 def test_it_is_refused(kind: Refused, folder: Path, typed: Callable[[str], Ended]) -> None:
     kind.spoils(folder)
@@ -37,7 +40,7 @@ def test_the_kinds_are_many_and_differ() -> None:
     assert all(kind.told for kind in REFUSED)
 
 
-@pytest.mark.parametrize("command", [INGEST, TRAIN, "export run --out new", "recommend run --all --out new.parquet"])
+@pytest.mark.parametrize("command", [INGEST, TRAIN, *(f"{command} --out new" for command in WRITING)])
 def test_a_folder_of_others(
     command: str, folder: Path, typed: Callable[[str], Ended], monkeypatch: pytest.MonkeyPatch
 ) -> None:
