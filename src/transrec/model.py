@@ -23,6 +23,7 @@ from torch import nn
 from transrec.data.batches import SequenceBatch
 from transrec.data.catalog import Catalog
 from transrec.data.sealing import aside_of, put_in_place, write_whole
+from transrec.data.stamping import UNSTAMPED, stamp, stamp_damage
 from transrec.errors import ModelError, RunError
 from transrec.items.identity import IdentityEncoder
 from transrec.items.settings import ItemSettings
@@ -145,21 +146,27 @@ class TransRec(nn.Module):
             users = build_users(resolved.items.width, resolved.users)
             return cls(items, users, _build_scorer(resolved), resolved, _build_prior(resolved))
 
-    def fresh_for(self, catalog: Catalog, *, seed: int = 0) -> TransRec:
-        """A model of the same form for another platform: the same encoders, everything else fresh.
+    def fresh_for(self, catalog: Catalog, *, grown: bool = False, seed: int = 0) -> TransRec:
+        """A model of the same form for another platform: copies of the encoders, everything else fresh.
 
-        An identity encoder gets a table for the items of the catalog; the others are copies of this model's.
+        Args:
+            catalog: of the platform.
+            grown: whether it is the same platform: an identity table, else fresh, keeps the rows of the ids that it knows.
+            seed: of what is fresh.
         """
+
+        def own(encoder: nn.Module) -> nn.Module:
+            if not isinstance(encoder, IdentityEncoder):
+                return copy.deepcopy(encoder)
+            return encoder.grown(catalog.ids) if grown else IdentityEncoder(catalog.ids, self.items.width)
+
         with _seeded(seed):
-            encoders = {
-                name: IdentityEncoder(catalog.ids, self.items.width) if name == "identity" else copy.deepcopy(encoder)
-                for name, encoder in self.items.encoders.items()
-            }
+            encoders = {name: own(encoder) for name, encoder in self.items.encoders.items()}
             one = self.items.settings.model_copy(update={"platforms": 1})
             items = ItemEncoder(encoders, one)  # type: ignore[arg-type]
-            own = self.settings.model_copy(update={"items": one})
-            users = build_users(own.items.width, own.users)
-            return TransRec(items, users, _build_scorer(own), own, _build_prior(own))
+            resolved = self.settings.model_copy(update={"items": one})
+            users = build_users(resolved.items.width, resolved.users)
+            return TransRec(items, users, _build_scorer(resolved), resolved, _build_prior(resolved))
 
     # ---- disk ---------------------------------------------------------------------------------------------------------
 
@@ -240,7 +247,8 @@ class TransRec(nn.Module):
 def save_weights(module: nn.Module, path: Path) -> None:
     """Write a module's parameters and buffers as safetensors, whole or not at all; tensors that share memory once."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    safetensors.torch.save_model(module, str(aside_of(path)))
+    safetensors.torch.save_model(module, str(aside_of(path)), metadata=dict(UNSTAMPED))
+    stamp(aside_of(path))
     put_in_place(aside_of(path), path)
 
 
@@ -254,6 +262,8 @@ def load_weights(module: nn.Module, path: Path) -> None:
         told = f"the weights are missing: there is no {path.name}"
         raise RunError(told, where=str(path.parent), remedy="copy the run folder again")
     try:
+        if trouble := stamp_damage(path):
+            raise RunError(f"the weights are damaged: {trouble}", where=str(path), remedy="copy the run folder again")
         safetensors.torch.load_model(module, str(path))
     except (SafetensorError, OSError) as error:
         raise RunError(f"the weights are damaged: {error}", where=str(path), remedy="copy the run folder again") from None

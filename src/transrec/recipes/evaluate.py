@@ -118,7 +118,7 @@ def _relation(record: RunRecord, dataset: Dataset, model: TransRec) -> str:
         return record.verb
     before = [*record.data, *record.ancestors]
     if dataset.fingerprint in {source.fingerprint for source in before}:
-        return "learned there before it moved"
+        return "learned there before, and from events since" if record.continuing else "learned there before it moved"
     here = str(dataset.folder.resolve()) if dataset.folder else None
     if any(source.name == dataset.name or (here and source.path == here) for source in before):
         return f"{record.verb}, data changed since"

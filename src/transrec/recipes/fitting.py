@@ -14,7 +14,7 @@ from rich.console import Console
 
 from transrec.data.batches import SequenceBatch
 from transrec.data.dataset import Dataset
-from transrec.data.splits import SplitSettings
+from transrec.data.splits import Split, SplitSettings, split_of
 from transrec.errors import ModelError
 from transrec.model import ModelSettings, TransRec
 from transrec.objectives import ObjectiveSettings, build_objective
@@ -122,6 +122,7 @@ class NewRun:
         resume: whether to go on from the folder's last checkpoint.
         projections_open: whether copied projections may be aligned with the platform's items instead; see
             :func:`~transrec.recipes.starting.begin`.
+        splits: of the datasets, where they are not those that the settings name alone; None: they are.
     """
 
     sources: Mapping[str, str]
@@ -129,11 +130,16 @@ class NewRun:
     folder: Path | None = None
     resume: bool = False
     projections_open: bool = False
+    splits: Sequence[Split] | None = None
 
     def known_sources(self) -> dict[str, str]:
         """By parameter, where its value comes from; what an interrupted run had aligned stays so."""
         written = read_sources(self.folder) if self.folder and self.resume else {}
         return {**self.sources, **{name: source for name, source in written.items() if source == "aligned"}}
+
+    def split_of(self, place: int, dataset: Dataset, settings: SplitSettings) -> Split:
+        """The split of the dataset at this place: the one that was given, or what the settings say."""
+        return self.splits[place] if self.splits else split_of(dataset.interactions, settings)
 
 
 def fit(
@@ -156,7 +162,7 @@ def fit(
     folders = stage_folders(run.folder, len(course))
     begun = stage_to_resume(folders) if run.resume else 0
     prepared = [
-        Platform.ready(dataset, settings.split, model, place=place, console=console)
+        Platform.ready(dataset, run.split_of(place, dataset, settings.split), model, place=place, console=console)
         for place, dataset in enumerate(datasets)
     ]
     sources, became, record = run.known_sources(), list[Fate](), run.record

@@ -60,8 +60,9 @@ def begin(
         model.items.calibrate(_samples(model, platforms, seed), fresh, seed=seed)
     if aligned:
         model.items.align(_samples(model, platforms, seed), aligned)
-    if copied:
-        model.items.centre(_samples(model, platforms, seed), copied)
+    moved = [name for name in copied if sources.get(f"{PROJECTIONS}{name}.means") != "copy"]
+    if moved:
+        model.items.centre(_samples(model, platforms, seed), moved)
     if not choosing.free or not copied or model.settings.items.start != "similar":
         return dict(sources)
     better, told = _better(model, platforms, training, copied)
