@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from transrec.cluster.asked import Cluster
+from transrec.cluster.training import train_on
 from transrec.recipes.fitting import TrainSettings
 from transrec.recipes.showing import next_steps
 from transrec.recipes.train import train as train_recipe
@@ -19,6 +22,8 @@ def train(
     out: Path,
     config: Path | None = None,
     resume: bool = False,
+    cluster: str | None = None,
+    workers: int | None = None,
     settings: Annotated[TrainSettings, Parameter(name="*")] = TrainSettings(),  # noqa: B008
 ) -> None:
     """Train a model from scratch on one dataset or several.
@@ -31,9 +36,13 @@ def train(
         out: the run folder to make.
         config: a YAML file of the settings below.
         resume: go on with an interrupted training in the run folder.
+        cluster: machines joined by Ray: local for this one, auto for the cluster that it is a node of, or HOST:PORT.
+        workers: of --cluster: how many processes train, each with a GPU or a CPU.
         settings: the model and how it learns.
     """
-    train_recipe(data, settings, out, resume=resume)
+    asked = Cluster.asked(cluster, workers)
+    do = partial(train_on, asked) if asked else train_recipe
+    do(data, settings, out, resume=resume)
     next_steps(
         f"transrec evaluate {out}",
         f"transrec report {out}",
