@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import safetensors.torch
 import torch
 from shared_ground import ground
 
 from transrec.data.catalog import Catalog, Item
 from transrec.data.dataset import Dataset
 from transrec.recipes.fitting import TrainSettings
+from transrec.training.trainer import Fit
 
 STEPS = 50
 BATCH = 3
@@ -65,9 +70,89 @@ def rows(run: Path) -> list[dict[str, float]]:
     return [{k: v for k, v in row.items() if k not in ("windows_per_second", "waiting_for_input")} for row in found]
 
 
+def same_training(ours: Path, our: Fit, theirs: Path, their: Fit) -> None:
+    """Two trainings are the same but for rounding: losses at every step, validations, weights."""
+    assert (our.steps, our.best_step, our.weighed.keys()) == (STEPS, their.best_step, their.weighed.keys())
+    np.testing.assert_allclose(our.best, their.best, rtol=1e-6)
+    told, other = rows(ours), rows(theirs)
+    assert [(row["kind"], row["step"]) for row in told] == [(row["kind"], row["step"]) for row in other]
+    for own, row in zip(told, other, strict=True):
+        numbers = [name for name, value in row.items() if isinstance(value, float)]
+        np.testing.assert_allclose([own[n] for n in numbers], [row[n] for n in numbers], rtol=1e-4, err_msg=str(row))
+    weights = [safetensors.torch.load_file(run / "model.safetensors") for run in (ours, theirs)]
+    assert largest_difference(*weights) < 1e-4
+
+
 def largest_difference(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> float:
     """The norm of the difference of all weights, as a share of the norm of all weights."""
     assert ours.keys() == theirs.keys()
     apart = sum(float((ours[name].double() - theirs[name].double()).square().sum()) for name in ours)
     whole = sum(float(theirs[name].double().square().sum()) for name in ours)
     return (apart / whole) ** 0.5
+
+
+def killed_at(step: int, died: Path, *, node: bool = False) -> Callable[[Any], Any]:
+    """The work of a worker, of which the second is killed before this step, once.
+
+    Args:
+        step: see there.
+        died: a file that is there when it was.
+        node: whether the process that keeps its node in the cluster is killed, instead of the worker alone.
+    """
+    told = str(died)
+
+    def sabotaged(job: Any) -> Any:
+        import os
+        import signal
+        import time
+        from pathlib import Path
+
+        from transrec.cluster.training import work
+        from transrec.training.loop import Loop
+
+        plain = Loop._step
+
+        def stepped(self: Loop, parts: Any, now: int) -> Any:
+            if now == step and os.environ["RANK"] == "1" and not Path(told).exists():
+                Path(told).write_text(str(os.getpid()))
+                os.kill(os.getppid() if node else os.getpid(), signal.SIGKILL)
+                time.sleep(600)  # until the node takes it along
+            return plain(self, parts, now)
+
+        Loop._step = stepped
+        return work(job)
+
+    return sabotaged
+
+
+def mortal(maker: str, died: Path, *, at: tuple[int, ...]) -> type:
+    """A maker of ``transrec.cluster``, ``module:name``, whose process is killed at pieces that begin so, once at each.
+
+    Args:
+        maker: see there.
+        died: a folder with a file for each process that was killed.
+        at: the beginnings.
+    """
+    died.mkdir(exist_ok=True)
+    told = str(died)
+
+    class Mortal:
+        def __init__(self, **given: Any) -> None:
+            from importlib import import_module
+
+            module, _, name = maker.partition(":")
+            self.made = getattr(import_module(f"transrec.cluster.{module}"), name)(**given)
+
+        def __call__(self, piece: range) -> bytes:
+            import os
+            import signal
+            from pathlib import Path
+
+            mark = Path(told) / str(piece.start)
+            if piece.start in at and not mark.exists():
+                mark.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            made: bytes = self.made(piece)
+            return made
+
+    return Mortal

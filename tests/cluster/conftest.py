@@ -1,10 +1,13 @@
-"""A cluster of this machine for the tests of a file, with processes of two CPUs, and nothing left of it at the end."""
+"""A cluster of this machine for the tests of a file, of two CPUs, and nothing left of it at the end; or none at all."""
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -34,3 +37,26 @@ def joined_here() -> Iterator[None]:
         )
     yield
     ray.shutdown()
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Ray Data would have processes do is done by this one: all is tried but Ray, which has tests of its own."""
+    from transrec.cluster import encoding, lists
+
+    def made(
+        ray: ModuleType,
+        cluster: Any,
+        maker: type,
+        given: Mapping[str, Any],
+        pieces: Sequence[range],
+        *,
+        on_gpus: bool = False,
+    ) -> Iterator[bytes]:
+        one = maker(**given)
+        yield from map(one, pieces)
+
+    fake = SimpleNamespace(cluster_resources=lambda: {"CPU": 2.0}, nodes=lambda: [{"Alive": True}])
+    for module in (encoding, lists):
+        monkeypatch.setattr(module, "made_in_order", made)
+        monkeypatch.setattr(module, "joined", lambda _: nullcontext(fake))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from clustered_ground import laid
+from clustered_ground import laid, mortal
 
 from transrec.cluster import encoding
 from transrec.cluster.asked import Cluster
@@ -85,40 +85,28 @@ def test_what_a_process_takes() -> None:
     assert [kind_of(device) for device in ("cpu", "cuda", "cuda:1", "mps")] == ["CPU", "GPU", "GPU", "CPU"]
 
 
+def test_the_index_is_that_of_one_machine(run: Path, monkeypatch: pytest.MonkeyPatch, in_this_process: None) -> None:
+    monkeypatch.setattr(kept, "WINDOW", 7)
+    the_same(run)
+
+
 @pytest.mark.slow
 def test_the_index_is_that_of_one_machine_though_processes_are_killed(
-    joined_here: None, run: Path, monkeypatch: pytest.MonkeyPatch
+    joined_here: None, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kept, "WINDOW", 4)
-    monkeypatch.setattr(encoding, "Encoder", mortal(run.parent / "died"))
-    ours = index_on(Cluster("local", 2), run).vectors.whole().clone()
-    assert len(list((run.parent / "died").iterdir())) == 2, "two processes were killed"
+    monkeypatch.setattr(encoding, "Encoder", mortal("encoding:Encoder", tmp_path / "died", at=(8, 36)))
+    the_same(run)
+    assert len(list((tmp_path / "died").iterdir())) == 2, "two processes were killed"
+
+
+def the_same(run: Path) -> None:
+    """The vectors that are kept are those of one machine but for rounding, and each is in its row."""
+    shutil.rmtree(run / "index", ignore_errors=True)
+    found = index_on(Cluster("local", 2), run)
+    assert found.encoded == 40
+    ours = found.vectors.whole().clone()
     shutil.rmtree(run / "index")
     theirs = index(run).vectors.whole()
     assert ours.shape == theirs.shape == (40, 16)
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
-
-
-def mortal(died: Path) -> type:
-    """An encoder whose process is killed at two windows, the first time that each of them is asked for."""
-    died.mkdir(exist_ok=True)
-    told = str(died)
-
-    class Mortal:
-        def __init__(self, **given: Any) -> None:
-            from transrec.cluster.encoding import Encoder
-
-            self.encoder = Encoder(**given)
-
-        def __call__(self, piece: range) -> bytes:
-            import os
-            import signal
-            from pathlib import Path
-
-            mark = Path(told) / str(piece.start)
-            if piece.start in (8, 36) and not mark.exists():
-                mark.touch()
-                os.kill(os.getpid(), signal.SIGKILL)
-            return self.encoder(piece)
-
-    return Mortal

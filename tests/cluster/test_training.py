@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import safetensors.torch
-from clustered_ground import BATCH, STEPS, laid, largest_difference, rows
+from clustered_ground import BATCH, STEPS, killed_at, laid, rows, same_training
 
 from transrec.cluster import training
 from transrec.cluster.asked import Cluster
@@ -25,32 +22,6 @@ from transrec.recipes.fitting import TrainSettings, TransferSettings
 from transrec.recipes.train import train
 
 TWO = Cluster("local", 2)
-
-
-def killed_at(step: int, died: Path) -> Callable[[Mapping[str, Any]], Any]:
-    """The work of a worker, of which the second is killed before this step, once."""
-    told = str(died)
-
-    def sabotaged(given: Mapping[str, Any]) -> Any:
-        import os
-        import signal
-        from pathlib import Path
-
-        from transrec.cluster.training import work
-        from transrec.training.loop import Loop
-
-        plain = Loop._step
-
-        def stepped(self: Loop, parts: Any, now: int) -> Any:
-            if now == step and os.environ["RANK"] == "1" and not Path(told).exists():
-                Path(told).write_text(str(os.getpid()))
-                os.kill(os.getpid(), signal.SIGKILL)
-            return plain(self, parts, now)
-
-        Loop._step = stepped
-        return work(given)
-
-    return sabotaged
 
 
 def shares_without_a_modality(settings: TrainSettings, data: Path) -> int:
@@ -76,18 +47,25 @@ def test_a_training_whose_worker_is_killed_is_that_of_one_process(
     two = train_on(TWO, [tmp_path / "rare"], settings, tmp_path / "two")
     assert (tmp_path / "died").exists(), "a worker was killed"
     _, one = train([tmp_path / "rare"], settings, tmp_path / "one")
-    assert (two.steps, two.best_step, two.weighed) == (one.steps, one.best_step, one.weighed)
-    assert two.steps == STEPS
-    assert two.best == pytest.approx(one.best, rel=1e-6)
-    ours, theirs = rows(tmp_path / "two"), rows(tmp_path / "one")
-    assert [(row["kind"], row["step"]) for row in ours] == [(row["kind"], row["step"]) for row in theirs]
-    for own, other in zip(ours, theirs, strict=True):
-        numbers = [name for name, value in other.items() if isinstance(value, float)]
-        np.testing.assert_allclose([own[n] for n in numbers], [other[n] for n in numbers], rtol=1e-4, err_msg=str(other))
-    weights = [safetensors.torch.load_file(tmp_path / name / "model.safetensors") for name in ("two", "one")]
-    assert largest_difference(*weights) < 1e-4
+    same_training(tmp_path / "two", two, tmp_path / "one", one)
     left = [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
     assert not left, "nothing of Ray's own is left"
+
+
+@pytest.mark.slow
+def test_a_killed_training_ends_bit_for_bit_as_an_undisturbed_one(
+    joined_here: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = laid(tmp_path).updated({"model": {"users": {"dropout": 0.2}}})
+    undisturbed = train_on(TWO, [tmp_path / "rare"], settings, tmp_path / "undisturbed")
+    monkeypatch.setattr(training, "work", killed_at(30, tmp_path / "died"))
+    killed = train_on(TWO, [tmp_path / "rare"], settings, tmp_path / "killed")
+    assert (tmp_path / "died").exists(), "a worker was killed"
+    assert killed == undisturbed
+    assert rows(tmp_path / "killed") == rows(tmp_path / "undisturbed")
+    for name in ("model.safetensors", "checkpoints/last/model.safetensors", "checkpoints/last/optimiser.safetensors"):
+        ours, theirs = ((tmp_path / run / name).read_bytes() for run in ("killed", "undisturbed"))
+        assert ours == theirs, name
 
 
 def test_a_mistake_in_a_worker_is_told_once_and_nothing_is_started_anew(
@@ -96,13 +74,13 @@ def test_a_mistake_in_a_worker_is_told_once_and_nothing_is_started_anew(
     settings = laid(tmp_path)
     told = str(tmp_path / "called")
 
-    def unseeing(given: Mapping[str, Any]) -> Any:
+    def unseeing(job: Any) -> Any:
         from pathlib import Path
 
         with Path(told).open("a") as calls:
             calls.write("called\n")
         (Path(told).parent / "rare" / "dataset.json").write_text("{}")  # as if it were another one there
-        given["job"].ground.stand()
+        job.ground.stand()
 
     monkeypatch.setattr(training, "work", unseeing)
     with pytest.raises(ClusterError, match=r"a worker on \S+ finds another dataset\.json than the command does"):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
-import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, final
@@ -15,6 +15,7 @@ from rich.console import Console
 from transrec.cluster.asked import Cluster
 from transrec.cluster.joining import joined, mistake_in, require_workers
 from transrec.cluster.seeing import Ground
+from transrec.cluster.watching import watching
 from transrec.data.dataset import Dataset
 from transrec.data.holding import until_free
 from transrec.data.splits import split_of
@@ -125,22 +126,22 @@ class _Job:
         return train(self.data, self.settings, self.out, resume=resume)[1]
 
 
-def work(given: Mapping[str, Any]) -> Fit:
+def work(job: _Job) -> dict[str, Any]:
     """What a worker does; called anew in other processes after one was lost, and then it goes on.
 
-    Args:
-        given: the job.
+    Returns:
+        What a :class:`~transrec.training.trainer.Fit` holds, in plain values: Ray's controller reads it, too, and would
+        import all that trains.
     """
     collective = require_extra("ray.train.collective", extra="cluster", purpose="--cluster")
     context = require_extra("ray.train", extra="cluster", purpose="--cluster").get_context()
-    job: _Job = given["job"]
     assert job.ground is not None
     job.ground.stand()
     resume = job.resume
     if context.get_world_rank() == 0:  # one looks, so that all do the same
         resume = resume or _has_left_something(Path(job.out))
         until_free(Path(job.out), FORMER_S)
-    return job.fit(resume=collective.broadcast_from_rank_zero(resume))
+    return asdict(job.fit(resume=collective.broadcast_from_rank_zero(resume)))
 
 
 def _has_left_something(out: Path) -> bool:
@@ -175,19 +176,18 @@ def _fitted(cluster: Cluster, job: _Job, out: Path, *, gpus: bool) -> Fit:
     # Ray's own notes on the training; checkpoints are ours and in the run folder
     notes = out.with_name(f".{out.name}.ray")
     trainer = torch_api.TorchTrainer(
-        work,
-        train_loop_config={"job": job},
+        functools.partial(work, job),
         scaling_config=train_api.ScalingConfig(num_workers=cluster.workers, use_gpu=gpus),
         run_config=train_api.RunConfig(
             name=notes.name,
             storage_path=str(notes.parent),
             failure_config=train_api.FailureConfig(max_failures=RESTARTS),
-            callbacks=[_watching()],
+            callbacks=[watching()],
             logging_config=train_api.LoggingConfig(log_level="ERROR"),
         ),
     )
     try:
-        fit: Fit = trainer.fit().return_value
+        found = trainer.fit().return_value
     except train_api.TrainingFailedError as error:
         mistake = mistake_in(getattr(error, "controller_failure", None))
         if mistake is not None:
@@ -199,30 +199,4 @@ def _fitted(cluster: Cluster, job: _Job, out: Path, *, gpus: bool) -> Fit:
         ) from None
     finally:
         shutil.rmtree(notes, ignore_errors=True)
-    return fit
-
-
-def _watching() -> Any:
-    """What tells that workers were lost, and ends a training at once when a worker says that a person has to mend something.
-
-    It runs in Ray's controller, which starts workers anew after an error of theirs, but not after one of this.
-    """
-    from ray.train import UserCallback
-
-    class Watching(UserCallback):
-        """See :func:`_watching`."""
-
-        def after_exception(self, run_context: Any, worker_exceptions: Mapping[int, BaseException]) -> None:  # noqa: ARG002
-            for error in worker_exceptions.values():
-                mistake = mistake_in(error)
-                if mistake is not None:
-                    raise mistake
-            lost = ", ".join(f"worker {rank} ({_first_line(error)})" for rank, error in sorted(worker_exceptions.items()))
-            print(f"lost: {lost}; all start anew and go on from the last checkpoint", file=sys.stderr)
-
-    return Watching()
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[0].strip() if lines else type(error).__name__
+    return Fit(**found)
