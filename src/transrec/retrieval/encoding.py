@@ -93,7 +93,7 @@ def encode_given(model: TransRec, items: Sequence[Item], platform: int) -> Tenso
     Raises:
         DataError: no encoder of the model can read one of them, or its content is damaged.
     """
-    store = ContentStore.prepare(Catalog.from_items(items), model.items.preparers()).of_platform(platform)
+    store = _in_memory(model, items, platform)
     if len(store.unreadable):
         item = items[int(store.unreadable[0])]
         raise DataError(
@@ -101,3 +101,25 @@ def encode_given(model: TransRec, items: Sequence[Item], platform: int) -> Tenso
             remedy=f"the model reads {', '.join(model.items.encoders)}",
         )
     return encode_items(model, store)
+
+
+def encode_rows(model: TransRec, catalog: Catalog, rows: np.ndarray, platform: int) -> tuple[Tensor, np.ndarray]:
+    """The vectors of some rows of a catalog from their content alone, and which of them the model can read.
+
+    Nothing is read from the dataset's store or kept there.
+
+    Args:
+        model: is put into evaluation mode meanwhile.
+        catalog: whose rows.
+        rows: int64 of shape (n,).
+        platform: which of the model's platforms it is.
+
+    Returns:
+        float32 of shape (n, D) on the CPU, and bool of shape (n,).
+    """
+    store = _in_memory(model, catalog.items(rows), platform)
+    return encode_items(model, store).float().cpu(), ~np.isin(np.arange(len(rows)), store.unreadable)
+
+
+def _in_memory(model: TransRec, items: Sequence[Item], platform: int) -> ContentStore:
+    return ContentStore.prepare(Catalog.from_items(items), model.items.preparers()).of_platform(platform)
