@@ -95,7 +95,7 @@ class BarlowTwins(Objective):
     def _read(self, model: TransRec, outputs: Outputs, batch: SequenceBatch, slots_BL: Tensor) -> Tensor:
         """The vector of each history in one view, (B, D)."""
         hidden_BL, mask_BL, places_BL = slots_BL == HIDDEN, slots_BL != PADDED, slots_BL.clamp(min=0)
-        shown_BLD = outputs.items.fused_UD[batch.history_BL.gather(1, places_BL)]
+        shown_BLD = outputs.items.read_by(model.users)[batch.history_BL.gather(1, places_BL)]
         if self.settings.views.hides:
             shown_BLD = model.users.hide(shown_BLD, hidden_BL)
         times_BL = None

@@ -60,7 +60,7 @@ class MultiStepBCE(Objective):
             raise ModelError(f"multi-step prediction needs states, the user encoder gives {model.users.gives}")
 
     def forward(self, model: TransRec, outputs: Outputs, batch: SequenceBatch) -> Loss:
-        users_BD, items_UD = outputs.users.last_BD, outputs.items.fused_UD
+        users_BD, items_UD = outputs.users.last_BD, outputs.items.read_by(model.scorer)
         positive_BT = model.scorer.paired(users_BD, items_UD[batch.targets_BT]).float()
         negative_BK = model.scorer.paired(users_BD, items_UD[batch.negatives_BK]).float()
         attract = -F.logsigmoid(positive_BT)[batch.target_mask_BT].mean()
