@@ -14,6 +14,8 @@ from transrec.objectives.gbce import GBCE, GBCESettings
 from transrec.objectives.masked import MaskedItem, MaskedSettings
 from transrec.objectives.multistep import MultiStepBCE, MultiStepSettings
 from transrec.objectives.objective import Loss, Objective
+from transrec.objectives.orthogonality import InterestOrthogonality
+from transrec.objectives.seq_seq import SeqSeqContrast, SeqSeqSettings
 from transrec.objectives.softmax import InBatchSoftmax, SoftmaxSettings
 from transrec.settings import Settings
 
@@ -25,6 +27,7 @@ __all__ = [
     "BarlowTwins",
     "GBCESettings",
     "InBatchSoftmax",
+    "InterestOrthogonality",
     "Loss",
     "MaskedItem",
     "MaskedSettings",
@@ -32,6 +35,8 @@ __all__ = [
     "MultiStepSettings",
     "Objective",
     "ObjectiveSettings",
+    "SeqSeqContrast",
+    "SeqSeqSettings",
     "SoftmaxSettings",
     "build_objective",
 ]
@@ -55,6 +60,8 @@ class ObjectiveSettings(Settings):
     """Settings of masked items."""
     barlow: BarlowSettings = BarlowSettings()
     """Settings of Barlow Twins, as the kind or as an added term."""
+    seq_seq: SeqSeqSettings = SeqSeqSettings()
+    """Settings of the contrast of sequences, an added term."""
 
 
 def build_objective(settings: ObjectiveSettings, model: TransRec, *, seed: int = 0) -> Objective:
@@ -76,6 +83,8 @@ def build_objective(settings: ObjectiveSettings, model: TransRec, *, seed: int =
         "multistep": lambda: MultiStepBCE(settings.multistep, window=window),
         "masked": lambda: MaskedItem(settings.masked, window=window),
         "barlow": lambda: BarlowTwins(settings.barlow, window=window, width=width, seed=seed),
+        "seq_seq": lambda: SeqSeqContrast(settings.seq_seq, window=window),
+        "orthogonality": lambda: InterestOrthogonality(window=window),
     }
     objective = made[settings.kind]()
     added = settings.added.weights

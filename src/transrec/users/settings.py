@@ -19,11 +19,25 @@ class GatedSettings(Settings):
     without time_bias."""
 
 
+class InterestSettings(Settings):
+    """What user encoders with interests have and others have not."""
+
+    clusters: Literal["kmeans", "density"] = "kmeans"
+    """How item views are divided into interests before every epoch: k-means over batches; or density peaks (DPC-kNN), which
+    compares all views with each other."""
+    ratio: float = Field(default=0.02, gt=0, le=1)
+    """Clusters as a share of the item views. Published are 0.02 for pre-training and 0.5 for fine-tuning; every view that is
+    read is compared with every cluster."""
+    layers: int = Field(default=1, ge=0)
+    """Blocks in which interests look at each other."""
+
+
 class UserSettings(Settings):
     """The user encoder."""
 
-    kind: Literal["transformer", "gated"] = "transformer"
-    """A transformer, as published; or gated pointwise attention that can read times, as in HSTU (arXiv 2402.17152)."""
+    kind: Literal["transformer", "gated", "interests"] = "transformer"
+    """A transformer, as published; gated pointwise attention that can read times, as in HSTU (arXiv 2402.17152); or a
+    transformer whose items look at the interests that their views belong to, as in MISSRec (arXiv 2308.11175)."""
     attention: Literal["causal", "bidirectional"] = "causal"
     """What a position may look at: itself and earlier ones, or (as published) every item of the history."""
     window: int = Field(default=50, ge=1)
@@ -47,3 +61,5 @@ class UserSettings(Settings):
     """Whether there is a learned vector that stands for a hidden item. The masked objective needs it, nothing else does."""
     gated: GatedSettings = GatedSettings()
     """Settings of the gated kind."""
+    interests: InterestSettings = InterestSettings()
+    """Settings of the interests kind."""

@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 
 from transrec.users.encoder import UserEncoder
 from transrec.users.gated import GatedUserEncoder
+from transrec.users.interests import InterestUserEncoder
 from transrec.users.settings import UserSettings
 from transrec.users.transformer import TransformerUserEncoder
 
 _KINDS: Mapping[str, Callable[[int, UserSettings], UserEncoder]] = {
     "transformer": TransformerUserEncoder,
     "gated": GatedUserEncoder,
+    "interests": InterestUserEncoder,
 }
 
 
