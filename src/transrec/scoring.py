@@ -108,15 +108,19 @@ Fusing = Literal["dynamic", "static"]
 class FusedViewScorer(Scorer):
     """The cosine with each view of an item, and one score of them (MISSRec, arXiv 2308.11175, dynamic candidate fusion).
 
-    With the cosine s_m of the user and the view m, over the views that the item has::
+    With the score s_m = exp(b) cos(u, v_m) of the user and the view m, over the views that the item has::
 
-        s(u, i) = exp(b) sum_m s_m softmax_m(a s_m)
+        s(u, i) = sum_m s_m softmax_m(a s_m)
 
     The learned a begins at 0, where this is the mean of the s_m; as it grows it tends to the greatest of them, so that an
     item is as good as the best that is known of it. A view that is absent is in neither sum. Fused as a vector, two views
     that point apart make one that points at neither.
 
-    Where the tower has a table of identities its cosine s_id is weighed beside the s of the others, as published for models
+    The published a stands before cosines instead, so that it is our a exp(b). The functions are the same. But cosines differ
+    by little, so that number would have to become large, and an optimiser that moves every number by about the learning rate
+    a step takes too long for it.
+
+    Where the tower has a table of identities its score s_id is weighed beside the s of the others, as published for models
     with ids: (s_id + 2 s) / 3. An item that has only one of the two is scored by that.
 
     The published code also has one a for each item (``dynamic_instance``). That is a table over one catalog, which no other
@@ -155,8 +159,8 @@ class FusedViewScorer(Scorer):
 
     @property
     def growth(self) -> float:
-        # ds/ds_m = w_m (1 + a (s_m - s)), where cosines differ by at most 2
-        return 1.0 if self.sharpness is None else 1.0 + 2.0 * abs(float(self.sharpness.detach()))
+        # ds/ds_m = w_m (1 + a (s_m - s)), where scores differ by at most 2 exp(b)
+        return 1.0 if self.sharpness is None else 1.0 + 2.0 * abs(float((self.sharpness * self.scale).detach()))
 
     def check(self, modalities: Sequence[str]) -> None:
         if tuple(modalities) != self.views:
@@ -166,13 +170,13 @@ class FusedViewScorer(Scorer):
 
     def forward(self, users_ND: Tensor, items_VW: Tensor) -> Tensor:
         views_MVD = self._split(items_VW, users_ND.shape[-1]).movedim(-2, 0)
-        cosines_MNV = F.normalize(users_ND, dim=-1) @ views_MVD.mT
-        return self.scale * self._fused(cosines_MNV, _there(views_MVD)[:, None, :])
+        scores_MNV = self.scale * F.normalize(users_ND, dim=-1) @ views_MVD.mT
+        return self._fused(scores_MNV, _there(views_MVD)[:, None, :])
 
     def paired(self, users_ND: Tensor, items_NTW: Tensor) -> Tensor:
         views_MNTD = self._split(items_NTW, users_ND.shape[-1]).movedim(-2, 0)
-        cosines_MNT = torch.einsum("nd,mntd->mnt", F.normalize(users_ND, dim=-1), views_MNTD)
-        return self.scale * self._fused(cosines_MNT, _there(views_MNTD))
+        scores_MNT = torch.einsum("nd,mntd->mnt", self.scale * F.normalize(users_ND, dim=-1), views_MNTD)
+        return self._fused(scores_MNT, _there(views_MNTD))
 
     def _split(self, items: Tensor, width: int) -> Tensor:
         """The views of items without their vectors, (..., M, D)."""
@@ -185,25 +189,25 @@ class FusedViewScorer(Scorer):
         views: Tensor = items[..., width:].unflatten(-1, (len(self.views), width))
         return views
 
-    def _fused(self, cosines_M: Tensor, there_M: Tensor) -> Tensor:
+    def _fused(self, scores_M: Tensor, there_M: Tensor) -> Tensor:
         """One score of those of the views (first axis) that are there; 0 where none is."""
         if "identity" not in self.views:
-            return self._softened(cosines_M, there_M)
+            return self._softened(scores_M, there_M)
         own = self.views.index("identity")
         others = [place for place in range(len(self.views)) if place != own]
-        content, has_content = self._softened(cosines_M[others], there_M[others]), there_M[others].any(dim=0)
+        content, has_content = self._softened(scores_M[others], there_M[others]), there_M[others].any(dim=0)
         weights = there_M[own] + 2.0 * has_content
-        both: Tensor = (cosines_M[own] * there_M[own] + 2.0 * content) / weights.clamp(min=1.0)
+        both: Tensor = (scores_M[own] * there_M[own] + 2.0 * content) / weights.clamp(min=1.0)
         return both
 
-    def _softened(self, cosines_M: Tensor, there_M: Tensor) -> Tensor:
+    def _softened(self, scores_M: Tensor, there_M: Tensor) -> Tensor:
         """sum_m s_m softmax_m(a s_m) over the views that are there."""
         if self.sharpness is None:
-            return (cosines_M * there_M).sum(dim=0) / there_M.sum(dim=0).clamp(min=1)
+            return (scores_M * there_M).sum(dim=0) / there_M.sum(dim=0).clamp(min=1)
         # an item without any view has nothing to take a softmax over; its score is zeroed below
         hidden_M = ~there_M & there_M.any(dim=0)
-        weights_M = (self.sharpness * cosines_M).masked_fill(hidden_M, -torch.inf).softmax(dim=0) * there_M
-        return (weights_M * cosines_M).sum(dim=0)
+        weights_M = (self.sharpness * scores_M).masked_fill(hidden_M, -torch.inf).softmax(dim=0) * there_M
+        return (weights_M * scores_M).sum(dim=0)
 
 
 def _there(views_D: Tensor) -> Tensor:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from rich.console import Console
@@ -82,14 +82,12 @@ def test_a_resumed_training_has_the_same_clusters_and_weights(
 def test_a_transfer_finds_the_clusters_of_its_own_items(tmp_path: Path) -> None:
     source, target = viewed_platform(), viewed_platform(items=36, users=40, seed=1)
     train([source], settings(), tmp_path / "source", console=QUIET)
-    chosen = {"training": LOOP, "objective": OBJECTIVE, "tune": "projections"}
-    model, _ = transfer(
-        tmp_path / "source", target, TransferSettings.from_mapping(chosen), tmp_path / "moved", console=QUIET
-    )
+    chosen = TransferSettings.from_mapping({"training": LOOP, "objective": OBJECTIVE, "tune": "projections"})
+    model, _ = transfer(tmp_path / "source", target, chosen, tmp_path / "moved", console=QUIET)
     assert len(model.users.centres) == 12
     former = TransRec.load(tmp_path / "source")
     assert model.users.blocks[0].output.weight.equal(former.users.blocks[0].output.weight), "the transformer rests"
     assert not model.items.projections["words"].linear.weight.equal(former.items.projections["words"].linear.weight)
-    rows = (tmp_path / "moved" / "parameters.json").read_text()
-    assert "users.blocks.0.output.weight" in rows
-    assert np.isfinite(float(model.scorer.sharpness))
+    fates = {row["name"]: row for row in json.loads((tmp_path / "moved" / "parameters.json").read_text())["parameters"]}
+    assert not fates["users.blocks.0.output.weight"]["learns"] and fates["users.looks.0.norm.weight"]["learns"]
+    assert fates["scorer.sharpness"] == fates["scorer.sharpness"] | {"source": "copy", "learns": True}
