@@ -24,7 +24,7 @@ from transrec.retrieval.approximate import ApproximateSearch
 from transrec.retrieval.blocks import ranks_in_blocks
 from transrec.retrieval.index import CatalogIndex, encode_histories
 from transrec.retrieval.kept import brought_up_to_date
-from transrec.scoring import FusedViewScorer
+from transrec.scoring import CosineScorer, FusedViewScorer
 from transrec.serving.audience import audience_of
 from transrec.serving.recommender import Recommender
 from transrec.serving.request import Request
@@ -177,6 +177,18 @@ def test_every_objective_teaches_the_scorer(kind: str, chosen: dict[str, object]
     assert model.scorer.sharpness.grad is not None and model.scorer.sharpness.grad.abs() > 0
     weights = {name: projection.linear.weight.grad for name, projection in model.items.projections.items()}
     assert all(grad is not None and grad.abs().max() > 0 for grad in weights.values())
+
+
+@pytest.mark.parametrize("kind", ["cosine", "views"])
+def test_the_loss_of_a_batch_at_random_is_about_the_log_of_its_size(kind: str) -> None:
+    generator, size = torch.Generator().manual_seed(0), 64
+    made = {name: torch.randn(size, 300, generator=generator) for name in ("words", "looks")}
+    present = {"words": torch.arange(size) % 3 != 2, "looks": torch.arange(size) % 3 != 1}
+    items = ItemViews(made, present, torch.randn(size, 300, generator=generator))
+    scorer = FusedViewScorer(("words", "looks")) if kind == "views" else CosineScorer()
+    with torch.no_grad():
+        scores = scorer(torch.randn(size, 300, generator=generator), items.read_by(scorer))
+    assert float(torch.nn.functional.cross_entropy(scores, torch.arange(size))) == pytest.approx(np.log(size), abs=0.5)
 
 
 def test_counts_are_added_to_view_scores() -> None:
