@@ -7,7 +7,7 @@ D width.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ from transrec.items.identity import IdentityEncoder
 from transrec.items.settings import ItemSettings
 from transrec.items.tower import ItemEncoder, build_items
 from transrec.prior import CountPrior
-from transrec.scoring import CosineScorer, DotScorer, FusedViewScorer, Fusing, Scorer
+from transrec.scoring import BestInterest, CosineScorer, DistanceScorer, DotScorer, FusedViewScorer, Fusing, Scorer
 from transrec.settings import Settings, read_yaml
 from transrec.users.encoder import UserEncoder
 from transrec.users.settings import UserSettings
@@ -47,9 +47,10 @@ class ModelSettings(Settings):
     """The item tower."""
     users: UserSettings = UserSettings()
     """The user tower."""
-    scorer: Literal["cosine", "dot", "views"] = "cosine"
-    """How a user and an item meet: cosine with a learned temperature; (as published) the plain inner product; or views: the
-    cosine with each view of an item and one score of them, as in MISSRec."""
+    scorer: Literal["cosine", "dot", "distance", "views"] = "cosine"
+    """How a user and an item meet: cosine with a learned temperature, (as published) the plain inner product, the squared
+    distance on the unit sphere, for the objective hinge, or views: a cosine with each view of an item and one score of them
+    (MISSRec). Of several interests of a user the best counts."""
     fusing: Fusing = "dynamic"
     """How the scorer views makes one score: dynamic, a mean that learns to lean to the best view; or static, the mean."""
     temperature: float = Field(default=0.07, ge=0.01)
@@ -277,9 +278,14 @@ def _seeded(seed: int) -> Iterator[None]:
 
 
 def _build_scorer(settings: ModelSettings, items: ItemEncoder) -> Scorer:
-    if settings.scorer == "views":
-        return FusedViewScorer(list(items.encoders), settings.temperature, settings.fusing)
-    return CosineScorer(settings.temperature) if settings.scorer == "cosine" else DotScorer()
+    made: Mapping[str, Callable[[], Scorer]] = {
+        "cosine": lambda: CosineScorer(settings.temperature),
+        "dot": DotScorer,
+        "distance": DistanceScorer,
+        "views": lambda: FusedViewScorer(list(items.encoders), settings.temperature, settings.fusing),
+    }
+    scorer = made[settings.scorer]()
+    return BestInterest(scorer) if settings.users.interests.count else scorer
 
 
 def _build_prior(settings: ModelSettings) -> CountPrior | None:

@@ -1,6 +1,7 @@
 """Scorers: how much a user and an item fit each other.
 
-Axes: N users, V items, T items of one user, D width, M views, W what a scorer reads of an item: D, or (1 + M) D with views.
+Axes: N users, K interests of a user, V items, T items of a user's own, D width, M views, W numbers that are read of an item:
+D, or (1 + M) D with its views.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, final
 
 import torch
 import torch.nn.functional as F
@@ -25,10 +26,16 @@ class Scorer(nn.Module, ABC):
 
     Attributes:
         takes: which kind of user output it can score.
+        says: what its scores are: ``"logits"``, which a softmax or a sigmoid can read, or ``"distances"`` below zero, which
+            a margin compares.
+        nearest_by: which items score best: those that point most nearly in the user's ``"direction"``, those with the
+            largest inner ``"product"``, or neither, None. For the first two there is approximate search.
         reads_views: whether it is given items as :attr:`~transrec.views.ItemViews.side_by_side`, and not as vectors.
     """
 
     takes: UserKind
+    says: Literal["logits", "distances"] = "logits"
+    nearest_by: Literal["direction", "product"] | None = None
     reads_views: bool = False
 
     @property
@@ -64,6 +71,7 @@ class DotScorer(Scorer):
     """The plain inner product, as published: s(u, i) = u . e_i."""
 
     takes: UserKind = "states"
+    nearest_by = "product"
 
     def forward(self, users_ND: Tensor, items_VD: Tensor) -> Tensor:
         return users_ND @ items_VD.T
@@ -81,6 +89,7 @@ class CosineScorer(Scorer):
     """
 
     takes: UserKind = "states"
+    nearest_by = "direction"
 
     def __init__(self, temperature: float = 0.07) -> None:
         super().__init__()
@@ -100,6 +109,79 @@ class CosineScorer(Scorer):
     def paired(self, users_ND: Tensor, items_NTD: Tensor) -> Tensor:
         users_ND, items_NTD = F.normalize(users_ND, dim=-1), F.normalize(items_NTD, dim=-1)
         return self.scale * torch.einsum("nd,ntd->nt", users_ND, items_NTD)
+
+
+@final
+class DistanceScorer(Scorer):
+    """Nearness on the unit sphere: s(u, i) = -|| u/|u| - e_i/|e_i| ||^2, from -4 to 0.
+
+    The score of collaborative metric learning (Hsieh et al. 2017), with users and items on the sphere instead of in the
+    ball, as DPCML has its users (Bao et al. 2022, arXiv 2209.15292, section 3). There it is 2 cos - 2: it ranks as the
+    cosine does (their equations 9 and 10). A user of whom nothing is known, a zero vector, is at the distance 1 from all.
+    """
+
+    takes: UserKind = "states"
+    says = "distances"
+    nearest_by = "direction"
+
+    def forward(self, users_ND: Tensor, items_VD: Tensor) -> Tensor:
+        users_ND, items_VD = F.normalize(users_ND, dim=-1), F.normalize(items_VD, dim=-1)
+        return self._from(users_ND @ items_VD.T, users_ND)
+
+    def measured(self, users_ND: Tensor, items_VD: Tensor, lengths_V: Tensor) -> Tensor:
+        users_ND = F.normalize(users_ND, dim=-1)
+        return self._from(users_ND @ items_VD.T / lengths_V.clamp(min=1e-12), users_ND)
+
+    def paired(self, users_ND: Tensor, items_NTD: Tensor) -> Tensor:
+        users_ND, items_NTD = F.normalize(users_ND, dim=-1), F.normalize(items_NTD, dim=-1)
+        return self._from(torch.einsum("nd,ntd->nt", users_ND, items_NTD), users_ND)
+
+    @staticmethod
+    def _from(cosines_NX: Tensor, units_ND: Tensor) -> Tensor:
+        # |u|^2 is 1, or 0 for a user of whom nothing is known
+        return 2 * cosines_NX - 1 - units_ND.square().sum(dim=-1, keepdim=True)
+
+
+@final
+class BestInterest(Scorer):
+    """The score of the interest that fits best: s(u, i) = max_k s(u_k, i).
+
+    With :class:`DistanceScorer` the least of the distances, as in DPCML (arXiv 2209.15292, section 3); with the others the
+    largest product, as in ComiRec (arXiv 2005.09347, equation 7 at serving). One interest is the scorer inside.
+
+    Args:
+        inner: scores each interest.
+    """
+
+    takes: UserKind = "interests"
+
+    def __init__(self, inner: Scorer) -> None:
+        super().__init__()
+        self.inner = inner
+        self.says, self.nearest_by, self.reads_views = inner.says, inner.nearest_by, inner.reads_views
+
+    @property
+    def growth(self) -> float:
+        return self.inner.growth
+
+    def check(self, modalities: Sequence[str]) -> None:
+        self.inner.check(modalities)
+
+    def forward(self, users_ND: Tensor, items_VD: Tensor) -> Tensor:
+        return _best([self.inner(users_ND[:, k], items_VD) for k in range(users_ND.shape[1])])
+
+    def measured(self, users_ND: Tensor, items_VD: Tensor, lengths_V: Tensor) -> Tensor:
+        return _best([self.inner.measured(users_ND[:, k], items_VD, lengths_V) for k in range(users_ND.shape[1])])
+
+    def paired(self, users_ND: Tensor, items_NTD: Tensor) -> Tensor:
+        return _best([self.inner.paired(users_ND[:, k], items_NTD) for k in range(users_ND.shape[1])])
+
+
+def _best(scores: list[Tensor]) -> Tensor:
+    best = scores[0]
+    for more in scores[1:]:
+        best = torch.maximum(best, more)
+    return best
 
 
 Fusing = Literal["dynamic", "static"]

@@ -66,11 +66,19 @@ class UserOutput:
         kind: ``"states"``: a vector at every position, (B, L, D); ``"interests"``: several vectors a user, (B, K, D).
         vectors: of the shape that the kind says.
         mask_BL: which positions hold an item, bool.
+        real_BK: of interests, which a user has, bool, the first always; the others are copies of the first, which change no
+            maximum. None: all of them.
     """
 
     kind: UserKind
     vectors: Tensor
     mask_BL: Tensor
+    real_BK: Tensor | None = None
+
+    @property
+    def scored(self) -> Tensor:
+        """What a scorer takes: the state at the last item, (B, D), or the interests, (B, K, D)."""
+        return self.last_BD if self.kind == "states" else self.vectors
 
     @property
     def last_BD(self) -> Tensor:

@@ -39,7 +39,7 @@ def test_it_is_smaller_for_orthogonal_than_for_equal_interests_of_the_same_lengt
 
 def test_it_teaches_the_blocks_that_interests_pass() -> None:
     dataset = viewed_platform()
-    model = viewed_model(dataset, users={"kind": "interests", "interests": {"ratio": 0.3}}, prior="none").train()
+    model = viewed_model(dataset, users={"kind": "missrec", "missrec": {"ratio": 0.3}}, prior="none").train()
     store = ContentStore.prepare(dataset.catalog, model.items.preparers())
     model.users.attune(encode_items(model, store), generator=torch.Generator().manual_seed(0))
     settings = ObjectiveSettings.from_mapping({"added": {"orthogonality": 0.5}})

@@ -18,7 +18,7 @@ from transrec.recipes.fitting import TrainSettings, TransferSettings
 from transrec.recipes.platform import Platform
 from transrec.recipes.train import train
 from transrec.recipes.transfer import transfer
-from transrec.users.interests import InterestUserEncoder
+from transrec.users.missrec import MissrecUserEncoder
 
 QUIET = Console(quiet=True)
 LOOP = {"epochs": 3, "batch_size": 8, "device": "cpu", "tensorboard": False, "checkpoint_minutes": 0}
@@ -26,20 +26,20 @@ OBJECTIVE = {"added": {"seq_seq": 0.01, "orthogonality": 0.01}}
 
 
 def settings(**changes: object) -> TrainSettings:
-    users = {**USERS, "kind": "interests", "interests": {"ratio": 0.25}}
+    users = {**USERS, "kind": "missrec", "missrec": {"ratio": 0.25}}
     model = {"items": {"width": 16}, "scorer": "views", "users": users}
     return TrainSettings.from_mapping({"model": model, "training": {**LOOP, **changes}, "objective": OBJECTIVE})
 
 
 def test_clusters_are_found_anew_before_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     dataset, seen = viewed_platform(), list[tuple[int, float]]()
-    look = InterestUserEncoder.attune
+    look = MissrecUserEncoder.attune
 
-    def watched(self: InterestUserEncoder, items_VW: torch.Tensor, *, generator: torch.Generator) -> None:
+    def watched(self: MissrecUserEncoder, items_VW: torch.Tensor, *, generator: torch.Generator) -> None:
         look(self, items_VW, generator=generator)
         seen.append((len(self.centres), float(self.centres.sum())))
 
-    monkeypatch.setattr(InterestUserEncoder, "attune", watched)
+    monkeypatch.setattr(MissrecUserEncoder, "attune", watched)
     model, _ = train([dataset], settings(), console=QUIET)
     assert [count for count, _ in seen] == [8, 8, 8] and len({total for _, total in seen}) == 3
     assert float(model.users.centres.sum()) in {total for _, total in seen}, "those of the epoch that validated best"

@@ -175,7 +175,7 @@ def test_given_vectors_have_nothing_to_tune() -> None:
 
 def test_ten_steps_with_projections_leave_the_transformer_as_it_was() -> None:
     dataset = viewed_platform()
-    model = viewed_model(dataset, users={"kind": "interests", "interests": {"ratio": 0.3}})
+    model = viewed_model(dataset, users={"kind": "missrec", "missrec": {"ratio": 0.3}})
     apply_tuning(model, Tuning.parse("projections"))
     objective = build_objective(ObjectiveSettings(), model)
     store = ContentStore.prepare(dataset.catalog, model.items.preparers())

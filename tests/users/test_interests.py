@@ -1,241 +1,216 @@
-"""The encoder with interests: parity with torch's own layers, what an interest is, padding, and what is seen from where."""
+"""Several interests a user: where they begin, what they are dealt, how many there are, and that padding changes nothing."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch import Tensor, nn
-from viewed_ground import viewed_model, viewed_platform
+from cases import SETTINGS, Case, platform
+from rich.console import Console
+from torch import Tensor
 
-from transrec.data.item import Item
-from transrec.errors import ModelError, SettingsError
+from transrec.data.catalog import Catalog, Item
+from transrec.data.dataset import Dataset
+from transrec.data.interactions import Interactions
+from transrec.data.splits import leave_one_out
+from transrec.errors import ModelError
+from transrec.evaluation.lists import ListMeasureSettings, measure_lists
+from transrec.evaluation.ranks import ModelRanker, rank_targets
 from transrec.model import TransRec
-from transrec.retrieval.encoding import encode_items, prepared_for
-from transrec.serving.recommender import Recommender
-from transrec.users.interests import InterestUserEncoder
+from transrec.recipes.fitting import TrainSettings
+from transrec.recipes.train import train
+from transrec.users.interests import InterestUserEncoder, farthest
 from transrec.users.settings import UserSettings
-from transrec.users.transformer import TransformerUserEncoder
+from transrec.users.tower import build_users
 
-WIDTH, MANY = 16, 2
-SHAPE = {"window": 8, "layers": 2, "heads": 4, "feedforward": 24, "start": "fresh", "kind": "interests"}
+FORM = {"window": 8, "layers": 1, "heads": 2, "feedforward": 16, "dropout": 0.0}
+QUIET = Console(quiet=True)
 
 
-def made(centres: int = 5, **changes: object) -> InterestUserEncoder:
-    encoder = InterestUserEncoder(WIDTH, UserSettings.from_mapping({**SHAPE, **changes})).double().eval()
-    generator = torch.Generator().manual_seed(3)
+def encoder(count: int = 3, *, seed: int = 0, kind: str = "transformer", **interests: object) -> InterestUserEncoder:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)  # noqa: TID251
+        settings = UserSettings.from_mapping({**FORM, "kind": kind, "interests": {"count": count, **interests}})
+        users = build_users(16, settings)
+    assert isinstance(users, InterestUserEncoder)
+    with torch.no_grad():  # away from its start, so that states and ages count
+        users.gate.fill_(0.3)
+        users.ages.copy_(torch.linspace(0, -1, 8))
+    return users.eval()
+
+
+def drawn(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def masks(*lengths: int, slots: int = 8) -> Tensor:
+    return torch.arange(slots) < torch.tensor(lengths)[:, None]
+
+
+@pytest.mark.parametrize("kind", ["transformer", "gated"])
+@pytest.mark.parametrize("chosen", [{}, {"seeds": "queries", "rounds": 0}, {"seeds": "queries"}, {"adaptive": True}])
+def test_padding_has_no_influence(kind: str, chosen: dict[str, object]) -> None:
+    users, items = encoder(kind=kind, **chosen), drawn(2, 8, 16)
+    items[:, 5:] = torch.nan
+    padded = users(items, masks(5, 3))
+    alone = users(items[1:, :3], masks(3, slots=3))
+    assert padded.kind == "interests" and padded.vectors.shape == (2, 3, 16)
+    assert padded.vectors.isfinite().all()
+    assert torch.allclose(padded.vectors[1:], alone.vectors, atol=1e-6)
+    assert torch.equal(padded.real_BK[1:], alone.real_BK)
+
+
+@pytest.mark.parametrize("chosen", [{}, {"seeds": "queries"}, {"adaptive": True}])
+def test_an_empty_history_has_zeros_and_every_gradient_is_a_number(chosen: dict[str, object]) -> None:
+    users, items = encoder(**chosen), drawn(3, 8, 16).requires_grad_()
+    output = users(items, masks(0, 1, 8))
+    assert (output.vectors[0] == 0).all()
+    (output.vectors * drawn(3, 3, 16, seed=1)).sum().backward()
+    learned = [p.grad for name, p in users.named_parameters() if not name.startswith("inner.")]
+    assert all(grad is not None and bool(grad.isfinite().all()) for grad in learned), "and every parameter has one"
+    assert items.grad is not None and items.grad.isfinite().all()
+
+
+def test_two_far_groups_of_items_end_in_two_interests() -> None:
+    centres = torch.eye(16)[:2] * 2
+    group = torch.tensor([0, 0, 1, 0, 0, 0, 1, 0])
+    items = centres[group] + 0.1 * drawn(8, 16)
+    users = encoder(2)
     with torch.no_grad():
-        for parameter in encoder.parameters():  # away from the start, where many differences would not show
-            parameter.add_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64) * 0.2)
-    encoder.centres = torch.randn(centres, WIDTH, generator=generator, dtype=torch.float64)
-    return encoder
+        users.gate.zero_()
+    found = torch.nn.functional.normalize(users(items[None], masks(8)).vectors[0], dim=-1)
+    nearness = found @ (centres / 2).T
+    assert torch.equal(nearness.argmax(dim=1), torch.tensor([0, 1])), "the first where the latest item is"
+    assert (nearness.max(dim=1).values > 0.95).all()
 
 
-def drawn(lengths: list[int], total: int, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Histories of items with two views, a third of which are absent."""
-    generator = torch.Generator().manual_seed(seed)
-    items_BLW = torch.randn(len(lengths), total, (1 + MANY) * WIDTH, generator=generator, dtype=torch.float64)
-    absent = torch.rand(len(lengths), total, MANY, generator=generator) < 0.3
-    views = items_BLW[..., WIDTH:].unflatten(-1, (MANY, WIDTH)).masked_fill(absent[..., None], 0.0)
-    items_BLW = torch.cat([items_BLW[..., :WIDTH], views.flatten(-2)], dim=-1)
-    return items_BLW, torch.arange(total) < torch.tensor(lengths)[:, None]
+def test_seeds_are_the_latest_item_and_then_what_is_farthest() -> None:
+    units = torch.nn.functional.normalize(torch.tensor([[1.0, 0.1], [-0.2, 1.0], [0.9, 0.5], [1.0, 0.0]]), dim=1)
+    seeds = farthest(units[None], torch.tensor([[True, True, True, False]]), 3)[0]
+    assert torch.equal(seeds, units[torch.tensor([2, 1, 0])])
 
 
-def ids_of(encoder: InterestUserEncoder, item_W: Tensor) -> list[int]:
-    """The clusters of an item's views, slowly."""
-    views = item_W[WIDTH:].view(MANY, WIDTH)
-    return [int((encoder.centres - view).norm(dim=1).argmin()) for view in views if view.any()]
+def test_an_adaptive_user_has_as_many_interests_as_the_record_is_long() -> None:
+    users = encoder(3, adaptive=True)
+    output = users(drawn(8, 8, 16), masks(0, 1, 2, 3, 4, 6, 7, 8))
+    assert output.real_BK is not None
+    assert output.real_BK.sum(dim=1).tolist() == [1, 1, 1, 1, 2, 2, 2, 3]
+    missing = ~output.real_BK
+    assert torch.equal(output.vectors[missing], output.vectors[:, :1].expand(-1, 3, -1)[missing]), "copies of the first"
 
 
-@given(lengths=st.lists(st.integers(0, 5), min_size=1, max_size=4), centres=st.integers(1, 6), seed=st.integers(0, 99))
-@settings(max_examples=25, deadline=None)
-def test_interests_are_the_unique_clusters_of_the_views_of_a_history(lengths: list[int], centres: int, seed: int) -> None:
-    encoder = made(centres)
-    items_BLW, mask_BL = drawn(lengths, total=5, seed=seed)
-    found = encoder.discovered(items_BLW, mask_BL)
-    for user, length in enumerate(lengths):
-        since: dict[int, int] = {}
-        for slot in range(length):
-            for own in ids_of(encoder, items_BLW[user, slot]):
-                since.setdefault(own, slot)
-        real = found.mask_BT[user]
-        assert found.vectors_BTD[user, real].equal(encoder.centres[list(since)])
-        assert found.since_BT[user, real].tolist() == list(since.values())
-        assert found.vectors_BTD[user, ~real].eq(0).all()
+def test_one_interest_of_an_adaptive_user_is_made_of_all_items() -> None:
+    items, mask = drawn(1, 8, 16), masks(3)
+    several, one = encoder(3, adaptive=True), encoder(1)
+    several.load_state_dict(one.state_dict())
+    assert torch.allclose(several(items, mask).vectors[:, 0], one(items, mask).vectors[:, 0], atol=1e-6)
 
 
-def test_a_user_of_one_cluster_has_one_interest() -> None:
-    encoder = made()
-    items_BLW, mask_BL = drawn([5, 5], total=5)
-    items_BLW[0, :, WIDTH:] = (encoder.centres[3] + 0.01).repeat(MANY)
-    found = encoder.discovered(items_BLW, mask_BL)
-    assert found.mask_BT[0].sum() == 1 and found.vectors_BTD[0, 0].equal(encoder.centres[3])
-    assert found.mask_BT[1].sum() > 1
+def test_the_order_of_queries_changes_nothing_but_the_order_of_interests() -> None:
+    users, items, mask = encoder(3, seeds="queries"), drawn(2, 8, 16), masks(8, 5)
+    before = users(items, mask).vectors
+    with torch.no_grad():
+        users.asking.queries.copy_(users.asking.queries[[2, 0, 1]])
+    assert torch.allclose(users(items, mask).vectors, before[:, [2, 0, 1]], atol=1e-6)
 
 
-def independent(encoder: InterestUserEncoder, norm: str) -> tuple[nn.Module, list[nn.Module]]:
-    """torch's own encoder layer and decoder layers with our weights."""
-    form = {"dropout": 0.0, "activation": "gelu", "batch_first": True, "norm_first": norm == "pre", "dtype": torch.float64}
-    layer = nn.TransformerEncoderLayer(WIDTH, 4, 24, **form)
-    layers = [nn.TransformerDecoderLayer(WIDTH, 4, 24, **form) for _ in encoder.blocks]
+def test_interests_are_read_from_states() -> None:
+    with pytest.raises(ModelError, match="gives interests"):
+        InterestUserEncoder(encoder(2), UserSettings.from_mapping({"interests": {"count": 2}}).interests)
 
-    def parts(block: nn.Module, last_norm: str) -> dict[str, Tensor]:
-        named = {
-            "self_attn.in_proj": block.query_key_value,
-            "self_attn.out_proj": block.output,
-            "linear1": block.expand,
-            "linear2": block.contract,
-            "norm1": block.attention_norm,
-            last_norm: block.feedforward_norm,
+
+@pytest.mark.parametrize("objective", ["barlow", "masked"])
+def test_objectives_that_need_states_say_so(objective: str) -> None:
+    with pytest.raises(ModelError, match="states, the user encoder gives interests"):
+        Case(0, objective, users={"interests": {"count": 2}})
+
+
+# ---- two far interests -------------------------------------------------------------------------------------------------
+
+
+def two_interests(*, seed: int, users: int = 200, groups: int = 6, length: int = 16) -> Dataset:
+    """Items in far groups; each user likes two, four events in five of the one; the last of half of them is of the other."""
+    generator = np.random.default_rng(seed)
+    centres = np.linalg.qr(generator.normal(size=(12, 12)))[0][:groups]
+    items = [Item(f"i{n}", vectors={"given": centres[n % groups] + 0.15 * generator.normal(size=12)}) for n in range(180)]
+    catalog = Catalog.from_items(items)
+    rows = np.empty((users, length), dtype=np.int64)
+    for user in range(users):
+        pools = [
+            g + groups * generator.permutation(len(items) // groups) for g in generator.choice(groups, 2, replace=False)
+        ]
+        other = generator.random(length) < 0.2
+        other[-1] = user % 2 == 0
+        rows[user] = np.where(other, pools[1][:length], pools[0][:length])
+    events = {"user": np.repeat(np.arange(users), length).astype(str), "row": rows.ravel()}
+    frame = {**events, "time": np.tile(np.arange(length, dtype=float), users)}
+    return Dataset(catalog, Interactions.from_columns(pl.DataFrame(frame)), name="two")
+
+
+def trained(dataset: Dataset, folder: Path, *, seed: int, diversity: float = 0.0, **interests: object) -> ModelRanker:
+    """A run with these interests, and a term that keeps them far apart."""
+    settings = TrainSettings.from_mapping(
+        {
+            "model": {
+                "items": {"width": 12},
+                "users": {"window": 16, "layers": 1, "heads": 2, "feedforward": 16, "interests": interests},
+                "scorer": "distance",
+                "prior": "none",
+            },
+            "objective": {
+                "kind": "hinge",
+                "added": {"diversity": diversity},
+                "diversity": {"least": 0.9, "most": 1.5},
+            },
+            "tune": "frozen",
+            "training": {"epochs": 4, "batch_size": 64, "learning_rate": 0.003, "seed": seed, "tensorboard": False},
         }
-        return {
-            f"{name}{'_' if name.endswith('in_proj') else '.'}{kind}": getattr(part, kind).detach()
-            for name, part in named.items()
-            for kind in ("weight", "bias")
-        }
-
-    layer.load_state_dict(parts(encoder.context[0], "norm2"))
-    for theirs, block, look in zip(layers, encoder.blocks, encoder.looks, strict=True):
-        crossed = {
-            f"multihead_attn.in_proj_{kind}": torch.cat([getattr(look.query, kind), getattr(look.key_value, kind)]).detach()
-            for kind in ("weight", "bias")
-        }
-        crossed |= {f"multihead_attn.out_proj.{kind}": getattr(look.output, kind).detach() for kind in ("weight", "bias")}
-        crossed |= {f"norm2.{kind}": getattr(look.norm, kind).detach() for kind in ("weight", "bias")}
-        theirs.load_state_dict({**parts(block, "norm3"), **crossed})
-    return layer.train(), [own.train() for own in layers]  # dropout is 0; train mode keeps torch on its plain path
+    )
+    train([dataset], settings, folder, console=QUIET)
+    return ModelRanker.of(TransRec.load(folder), dataset, leave_one_out(dataset.interactions))
 
 
-@pytest.mark.parametrize("norm", ["pre", "post"])
-def test_equals_torchs_own_layers(norm: str) -> None:
-    encoder = made(norm=norm, attention="bidirectional")
-    items_BLW, mask_BL = drawn([6, 3, 1], total=6)
-    items_BLW[2, 0, WIDTH:] += 0.1  # both views are there
-    found = encoder.discovered(items_BLW, mask_BL)
-    layer, layers = independent(encoder, norm)
-    interests = encoder.context_norm(layer(found.vectors_BTD, src_key_padding_mask=~found.mask_BT))
-    states = items_BLW[..., :WIDTH] + encoder.positions.weight[:6]
-    for own in layers:
-        states = own(states, interests, tgt_key_padding_mask=~mask_BL, memory_key_padding_mask=~found.mask_BT)
-    expected, ours = encoder.final_norm(states), encoder(items_BLW, mask_BL).vectors
-    assert torch.allclose(ours[mask_BL], expected[mask_BL], atol=1e-10)
+def recalls(dataset: Dataset, folder: Path, *, seed: int, **interests: object) -> tuple[float, float]:
+    """HR@20 of test targets of the smaller interest, and of the larger one."""
+    split = leave_one_out(dataset.interactions)
+    ranked = rank_targets(trained(dataset, folder, seed=seed, **interests), split, split.test)
+    smaller = np.array([int(user) % 2 == 0 for user in ranked.users])
+    return float((ranked.ranks[smaller] <= 20).mean()), float((ranked.ranks[~smaller] <= 20).mean())
 
 
-@pytest.mark.parametrize("attention", ["causal", "bidirectional"])
-@given(lengths=st.lists(st.integers(1, 5), min_size=1, max_size=4), extra=st.integers(0, 3), seed=st.integers(0, 99))
-@settings(max_examples=15, deadline=None)
-def test_padding_has_no_influence(attention: str, lengths: list[int], extra: int, seed: int) -> None:
-    encoder = made(attention=attention)
-    items_BLW, mask_BL = drawn(lengths, total=5, seed=seed)
-    more = torch.full((len(lengths), extra, items_BLW.shape[-1]), torch.nan, dtype=torch.float64)
-    longer_mask = torch.cat([mask_BL, torch.zeros(len(lengths), extra, dtype=torch.bool)], dim=1)
-    short = encoder(items_BLW, mask_BL).last_BD
-    assert torch.allclose(short, encoder(torch.cat([items_BLW, more], dim=1), longer_mask).last_BD, atol=1e-12)
-    alone = [encoder(items_BLW[b : b + 1, :n], mask_BL[b : b + 1, :n]).last_BD[0] for b, n in enumerate(lengths)]
-    assert torch.allclose(short, torch.stack(alone), atol=1e-12)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_two_interests_find_the_smaller_one_that_one_vector_misses(tmp_path: Path, seed: int) -> None:
+    dataset = two_interests(seed=seed)
+    (one, _), (two, larger) = (recalls(dataset, tmp_path / str(n), seed=seed, count=n) for n in (1, 2))
+    assert two > one + 0.1
+    assert larger > 0.4, "and the larger one is not given up"
 
 
-@given(length=st.integers(2, 6), seed=st.integers(0, 99))
-@settings(max_examples=25, deadline=None)
-def test_a_causal_state_does_not_see_what_comes_later(length: int, seed: int) -> None:
-    for attention in ("causal", "bidirectional"):
-        encoder = made(attention=attention)
-        assert encoder.causal == (attention == "causal")
-        items_BLW, mask_BL = drawn([length], total=length, seed=seed)
-        other = items_BLW.clone()
-        other[:, -1] = drawn([1], 1, seed=seed + 100)[0][0]
-        before, after = (encoder(items, mask_BL).vectors[:, :-1] for items in (items_BLW, other))
-        assert torch.allclose(before, after, atol=1e-12) == encoder.causal
+@pytest.mark.parametrize("seed", [0, 1])
+def test_lists_are_more_spread_with_diversity_control(tmp_path: Path, seed: int) -> None:
+    dataset = two_interests(seed=seed)
+    split, interests = leave_one_out(dataset.interactions), {"count": 2, "seeds": "queries"}
+    without, held = (
+        measure_lists(
+            trained(dataset, tmp_path / str(weight), seed=seed, diversity=weight, **interests),
+            *(split, dataset.catalog, ListMeasureSettings(length=10)),
+        )
+        for weight in (0.0, 10.0)
+    )
+    assert held.spread.value > 1.05 * without.spread.value
 
 
-def test_a_state_depends_on_the_interests() -> None:
-    encoder = made()
-    items_BLW, mask_BL = drawn([4, 2], total=4)
-    other = items_BLW.clone()
-    other[..., WIDTH:] = torch.where(items_BLW[..., WIDTH:] != 0, items_BLW[..., WIDTH:].flip(0), 0.0)
-    assert not torch.allclose(encoder(items_BLW, mask_BL).last_BD, encoder(other, mask_BL).last_BD)
-
-
-def test_without_clusters_it_is_read_as_by_a_transformer_whose_looks_see_nothing() -> None:
-    encoder = made(0)
-    plain = TransformerUserEncoder(WIDTH, UserSettings.from_mapping({**SHAPE, "kind": "transformer"})).double().eval()
-    found = plain.load_state_dict(encoder.state_dict(), strict=False)
-    assert not found.missing_keys
-    items_BLW, mask_BL = drawn([4, 0], total=4)
-    states, expected = encoder(items_BLW, mask_BL), plain(items_BLW[..., :WIDTH], mask_BL)
-    assert torch.allclose(states.last_BD, expected.last_BD, atol=1e-12)
-    assert states.last_BD[1].eq(0).all(), "an empty history"
-
-
-def test_items_get_gradients_through_their_vectors_and_clusters_get_none() -> None:
-    encoder = made()
-    items_BLW, mask_BL = drawn([4, 2], total=4)
-    items_BLW.requires_grad_()
-    encoder(items_BLW, mask_BL).last_BD.square().sum().backward()
-    assert items_BLW.grad is not None and items_BLW.grad[..., :WIDTH].abs().max() > 0
-    assert items_BLW.grad[..., WIDTH:].eq(0).all() and not encoder.centres.requires_grad
-    without = [name for name, p in encoder.named_parameters() if p.grad is None]
-    assert not without
-
-
-def test_it_is_born_similar_like_the_others() -> None:
-    encoder = InterestUserEncoder(WIDTH, UserSettings.from_mapping({**SHAPE, "start": "similar"})).double().eval()
-    encoder.centres = torch.ones(2, WIDTH, dtype=torch.float64)
-    items_BLW, mask_BL = drawn([4, 2], total=4)
-    expected = encoder.recency(items_BLW[..., :WIDTH], mask_BL, torch.zeros(2, 4, WIDTH, dtype=torch.float64))
-    assert torch.allclose(encoder(items_BLW, mask_BL).vectors[mask_BL], expected[mask_BL])
-
-
-def test_a_hidden_item_shows_no_interest() -> None:
-    encoder = made(mask_token=True)
-    items_BLW, mask_BL = drawn([4, 4], total=4)
-    hidden_BL = torch.zeros(2, 4, dtype=torch.bool)
-    hidden_BL[0] = True
-    found = encoder.discovered(encoder.hide(items_BLW, hidden_BL), mask_BL)
-    assert not found.mask_BT[0].any() and found.mask_BT[1].any()
-
-
-def test_adapters_have_their_places_and_heads_must_fit() -> None:
-    assert len([name for name, _ in made(adapter=4).named_modules() if name.endswith("_adapter")]) == 6
-    with pytest.raises(SettingsError, match="3 heads do not divide"):
-        made(heads=3)
-
-
-# ---- clusters of a catalog --------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("ratio", "expected"), [(0.02, 1), (0.25, 8), (1.0, 32)])
-@pytest.mark.parametrize("clusters", ["kmeans", "density"])
-def test_it_is_attuned_to_the_views_that_there_are(ratio: float, expected: int, clusters: str) -> None:
-    dataset = viewed_platform()
-    model = viewed_model(dataset, users={"kind": "interests", "interests": {"ratio": ratio, "clusters": clusters}})
-    kept_VW = encode_items(model, prepared_for(model, dataset))
-    before = model.users.centres
-    model.users.attune(kept_VW, generator=torch.Generator().manual_seed(0))
-    assert before.shape == (0, 16) and model.users.centres.shape == (expected, 16)
-    assert model.users.centres.norm(dim=1).max() <= 1 + 1e-6, "of unit views"
-    if ratio == 1.0:  # each of the 24 + 8 views is a cluster, an absent one is none
-        assert model.users.centres.norm(dim=1).min() > 1 - 1e-6
-
-
-def test_clusters_are_saved_moved_and_enough_for_items_to_come(tmp_path: Path) -> None:
-    dataset = viewed_platform()
-    # with a scorer that reads no views
-    model = viewed_model(dataset, scorer="cosine", users={"kind": "interests", "interests": {"ratio": 0.3}})
-    model.users.attune(encode_items(model, prepared_for(model, dataset)), generator=torch.Generator().manual_seed(0))
+def test_a_run_with_interests_saves_loads_and_ranks_as_before(tmp_path: Path) -> None:
+    dataset = platform()
+    form = SETTINGS.updated({"users": {"interests": {"count": 2, "adaptive": True}}})
+    model = TransRec.build(form, [dataset.catalog]).eval()
     model.save(tmp_path)
-    loaded = TransRec.load(tmp_path)
-    assert loaded.users.centres.equal(model.users.centres) and len(loaded.users.centres) == 10
-    [expected, found] = [Recommender.of(each, dataset) for each in (model, loaded)]
-    assert [item.id for item in expected.recommend(["i0", "i4"])] == [item.id for item in found.recommend(["i0", "i4"])]
-    new = Item("new", vectors={"looks": torch.arange(6.0).numpy()})
-    found.add([new])
-    assert [item.id for item in found.recommend(["new", "i4"])] == [item.id for item in expected.recommend([new, "i4"])]
-
-
-def test_other_user_encoders_have_nothing_to_attune() -> None:
-    with pytest.raises(ModelError, match="TransformerUserEncoder has nothing to attune"):
-        TransformerUserEncoder(WIDTH, UserSettings(heads=4)).attune(torch.zeros(1, WIDTH), generator=torch.Generator())
+    split = leave_one_out(dataset.interactions)
+    first, second = (
+        rank_targets(ModelRanker.of(each, dataset, split), split, split.validation).ranks
+        for each in (model, TransRec.load(tmp_path))
+    )
+    assert np.array_equal(first, second)

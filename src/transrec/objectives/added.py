@@ -25,6 +25,10 @@ class AddedSettings(Settings):
     """Weight of the contrast of sequences with their augmented views, as in MISSRec: 0.001 there."""
     orthogonality: float = Field(default=0.0, ge=0)
     """Weight of what the interests of a user add up to, as in MISSRec: 0.0001 there. For user encoders with interests."""
+    custom: float = Field(default=0.0, ge=0)
+    """Weight of the objective of your own that objective.custom names."""
+    diversity: float = Field(default=0.0, ge=0)
+    """Eta, the weight of diversity control among several interests of a user. The paper takes about 10."""
 
     @property
     def weights(self) -> dict[str, float]:

@@ -16,7 +16,7 @@ from transrec.data.times import UNKNOWN_TIME
 from transrec.data.windows import WindowPlan
 from transrec.errors import ModelError
 from transrec.model import Outputs, TransRec
-from transrec.objectives.objective import Loss, Objective
+from transrec.objectives.objective import Loss, Objective, require_logits
 from transrec.objectives.positions import not_negative
 from transrec.settings import Settings
 
@@ -64,6 +64,7 @@ class MaskedItem(Objective):
     def check(self, model: TransRec) -> None:
         if model.users.gives != "states":
             raise ModelError(f"masked items need states, the user encoder gives {model.users.gives}")
+        require_logits(model, "the masked objective")
         if model.users.causal:
             raise ModelError(
                 "a hidden item is filled in from both sides, but the user encoder sees earlier items only",

@@ -303,8 +303,8 @@ def encode_histories(model: TransRec, index: CatalogIndex, histories: Histories,
             rows_BL, mask_BL = (torch.from_numpy(array).to(index.device) for array in block.padded())
             times_BL = block.padded_times()
             told_BL = None if times_BL is None else torch.from_numpy(times_BL).to(index.device)
-            output = model.users(index.vectors.taken_by(model.users, rows_BL, beside_nW), mask_BL, told_BL)
-            blocks.append(output.last_BD if output.kind == "states" else output.vectors)
+            read_BLW = index.vectors.taken_by(model.users, rows_BL, beside_nW)
+            blocks.append(model.users(read_BLW, mask_BL, told_BL).scored)
     finally:
         model.train(was_training)
     return Queries(torch.cat(blocks), histories if beside_nW is None else histories.below(len(index)))

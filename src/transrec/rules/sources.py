@@ -20,7 +20,7 @@ Source = Literal["copy", "fresh", "aligned", "drop"]
 DEFAULT_RULES = (
     "items.encoders.identity.*=fresh",
     "items.projections.*.means=fresh",
-    "users.centres=fresh",
+    "users.*centres=fresh",
     "prior.popularity=fresh",
     "prior.unseen=fresh",
 )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from transrec.errors import ModelError
+from transrec.users.settings import UserSettings
 from transrec.views import UserKind, UserOutput
 
 
@@ -41,6 +43,26 @@ class UserEncoder(nn.Module, ABC):
     def __init__(self) -> None:
         super().__init__()
         self.register_parameter("mask_token", None)
+
+    @classmethod
+    def from_settings(cls, width: int, settings: UserSettings) -> Self:
+        """Build the encoder from settings, with fresh weights.
+
+        An encoder that people name by its import path (``model.users.custom``) defines this; what it wants to know besides
+        the settings that there are is in ``settings.custom_options``, as texts.
+
+        Args:
+            width: D of item vectors and states.
+            settings: the window, and whatever else it has use for.
+
+        Raises:
+            ModelError: it does not define this, or an option cannot be used.
+        """
+        raise ModelError(
+            f"{cls.__name__} cannot be built from settings",
+            where=f"{cls.__module__}:{cls.__qualname__}",
+            remedy=f"give the class a classmethod from_settings(width, settings), here {width} and {settings.kind}",
+        )
 
     @abstractmethod
     def forward(self, items_BLD: Tensor, mask_BL: Tensor) -> UserOutput:

@@ -1,210 +1,166 @@
-"""Interests: a user encoder that reads a history in the light of what its items have in common with others'.
+"""InterestUserEncoder: several vectors a user, each of the items of the history that belong together.
 
-Axes: B users, L history length, M views of an item, D width, W = (1 + M) D, K clusters, T interests of a user, H heads.
+Axes: B users, L history length, D width, K interests.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from transrec.users.attention import initialise, require_heads, visible_slots
-from transrec.users.clustering import density_peaks, kmeans, nearest
+from transrec.errors import ModelError
 from transrec.users.encoder import UserEncoder
-from transrec.users.recency import RecencyMean
-from transrec.users.settings import UserSettings
-from transrec.users.transformer import TransformerBlock
+from transrec.users.settings import InterestSettings
 from transrec.views import UserKind, UserOutput
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Interests:
-    """The interests of some users.
-
-    Attributes:
-        vectors_BTD: of each.
-        mask_BT: which of them there are, bool; the real ones come first.
-        since_BT: the first slot of the history that shows it.
-    """
-
-    vectors_BTD: Tensor
-    mask_BT: Tensor
-    since_BT: Tensor
+SHARPNESS = 8.0
+"""Where the factor of cosines begins by which items are dealt out to interests."""
 
 
 @final
 class InterestUserEncoder(UserEncoder):
-    """Unique interests as context, items as queries (MISSRec, arXiv 2308.11175).
+    """K interests of a user, from the states h_l and the item vectors e_l that an encoder of states reads.
 
-    Before every epoch :meth:`attune` divides the views of all items, as the model sees them then, into clusters. The
-    interests of a user are the clusters that the views of his items fall into, each once. Their centres, which get no
-    gradient, pass through blocks of self-attention; then the items, with learned positions, look at each other and at them
-    in turn, and the state at the last item is the user.
+    They begin apart (``seeds``). ``farthest``: the first at the latest item, each further one at the item of the history
+    that is least like those before it, as in farthest-first traversal (Gonzalez 1985). ``queries``: each looks at the
+    history by itself, with a learned query, as in ComiRec (Cen et al. 2020, arXiv 2005.09347, section 3.2)::
 
-    The centres are buffers: they are saved and moved with the model, and every view goes to the nearest one when it is read.
-    So items that come later have interests too, and no item needs a number. Before the first time there are none, and users
-    are read by their items alone.
+        g_k = sum_l softmax_l(q_k . W h_l / sqrt(D) + w_(n - l)) (e_l + r h_l)
 
-    With ``attention="bidirectional"`` this is the published encoder: every interest is seen from every position, so only the
-    last position may predict. With ``"causal"``, which is not published, an interest is seen from the first item on that
-    shows it, by items and by other interests; a state depends on earlier items alone, and every position can learn.
+    Then, ``rounds`` times, the items are dealt out, a_kl = softmax_k(s cos(g_k, e_l)), and each interest becomes the mean of
+    what is its own::
 
-    With ``start="similar"`` a :class:`~transrec.users.recency.RecencyMean` stands around it all.
+        g_k = sum_l softmax_l(log a_kl + w_(n - l)) (e_l + r h_l)
+
+    with learned weights w of how many items came later, a gate r and a sharpness s. So two far groups of items end in two
+    interests, whichever groups they are, as by the routing of MIND (Li et al. 2019, arXiv 1904.08030) and slot attention
+    (Locatello et al. 2020, arXiv 2006.15055). The weights and the gate begin at zero: an untrained interest is a mean of
+    items that are like each other.
+
+    How the inner encoder makes states is its own affair. All of the history is dealt out, so only the last position
+    predicts. A user with fewer interests than K has copies of the first in the places of the missing ones.
 
     Args:
-        width: D.
-        settings: the rest; ``layers`` are those that items pass (published is 1).
+        inner: gives states.
+        settings: how many, and how.
 
     Raises:
-        SettingsError: the heads do not divide the width.
+        ModelError: the inner encoder gives no states.
     """
 
-    gives: UserKind = "states"
-    reads_views = True
-    attunes = True
+    gives: UserKind = "interests"
+    causal = False
 
-    def __init__(self, width: int, settings: UserSettings) -> None:
+    def __init__(self, inner: UserEncoder, settings: InterestSettings) -> None:
         super().__init__()
-        require_heads(settings.heads, width)
-        self.width = width
-        self.window = settings.window
-        self.causal = settings.attention == "causal"
-        self.settings = settings.interests
-        pre = settings.norm == "pre"
-        self.positions = nn.Embedding(settings.window, width)
-        self.dropout = nn.Dropout(settings.dropout)
-        self.context = nn.ModuleList(TransformerBlock(width, settings) for _ in range(settings.interests.layers))
-        self.context_norm = nn.LayerNorm(width) if pre else nn.Identity()
-        self.blocks = nn.ModuleList(TransformerBlock(width, settings) for _ in range(settings.layers))
-        self.looks = nn.ModuleList(InterestAttention(width, settings) for _ in range(settings.layers))
-        self.final_norm = nn.LayerNorm(width) if pre else nn.Identity()
-        self.apply(initialise)
-        self.recency = RecencyMean(settings.window) if settings.start == "similar" else None
-        self.centres: Tensor
-        self.register_buffer("centres", torch.zeros(0, width))
-        if settings.adapter:
-            self.add_adapters(settings.adapter)
-        if settings.mask_token:
-            self.mask_token = nn.Parameter(torch.zeros(width))
+        if inner.gives != "states":
+            raise ModelError(f"interests are read from states, {type(inner).__name__} gives {inner.gives}")
+        self.inner, self.settings = inner, settings
+        self.width, self.window, self.reads_times = inner.width, inner.window, inner.reads_times
+        self.reads_views, self.attunes = inner.reads_views, inner.attunes
+        self.asking = Asking(settings.count, inner.width) if settings.seeds == "queries" else None
+        self.ages = nn.Parameter(torch.zeros(inner.window))
+        self.gate = nn.Parameter(torch.zeros(1))
+        self.dealing = Dealing() if settings.rounds else None
 
-    def forward(self, items_BLD: Tensor, mask_BL: Tensor) -> UserOutput:
-        """See :class:`~transrec.users.encoder.UserEncoder`; items come with their views behind them, (B, L, W)."""
-        interests = self.interests(items_BLD, mask_BL)
+    def forward(self, items_BLD: Tensor, mask_BL: Tensor, times_BL: Tensor | None = None) -> UserOutput:
+        states_BLD = self.inner(items_BLD, mask_BL, times_BL).vectors
         items_BLD = items_BLD[..., : self.width].masked_fill(~mask_BL[..., None], 0.0)
-        length = items_BLD.shape[1]
-        seen_BLT = interests.mask_BT[:, None, :].expand(-1, length, -1)
-        if self.causal:
-            seen_BLT = seen_BLT & (interests.since_BT[:, None, :] <= torch.arange(length, device=mask_BL.device)[:, None])
-        states_BLD = self.dropout(items_BLD + self.positions.weight[:length])
-        visible_BLL = visible_slots(mask_BL, causal=self.causal)
-        for block, look in zip(self.blocks, self.looks, strict=True):
-            states_BLD = block(states_BLD, visible_BLL, lambda x, look=look: look(x, interests.vectors_BTD, seen_BLT))
-        states_BLD = self.final_norm(states_BLD)
-        if self.recency is not None:
-            states_BLD = self.recency(items_BLD, mask_BL, states_BLD)
-        return UserOutput("states", states_BLD, mask_BL)
-
-    def interests(self, items_BLW: Tensor, mask_BL: Tensor) -> Interests:
-        """The interests of histories, after they have seen each other.
-
-        Args:
-            items_BLW: items with their views behind them.
-            mask_BL: which slots hold an item, bool.
-        """
-        found = self.discovered(items_BLW, mask_BL)
-        visible_BTT = found.mask_BT[:, None, :].expand(-1, found.mask_BT.shape[1], -1)
-        if self.causal:
-            visible_BTT = visible_BTT & (found.since_BT[:, None, :] <= found.since_BT[:, :, None])
-        visible_BTT = visible_BTT | torch.eye(visible_BTT.shape[1], dtype=torch.bool, device=mask_BL.device)
-        vectors_BTD = self.dropout(found.vectors_BTD)
-        for block in self.context:
-            vectors_BTD = block(vectors_BTD, visible_BTT)
-        return Interests(self.context_norm(vectors_BTD), found.mask_BT, found.since_BT)
-
-    @torch.no_grad()
-    def discovered(self, items_BLW: Tensor, mask_BL: Tensor) -> Interests:
-        """The centres that the views of histories are nearest to, each once a user, in the order in which they are shown."""
-        batch, length, numbers = items_BLW.shape
-        many = numbers // self.width - 1
-        views_BSD = items_BLW[..., self.width :].reshape(batch, length * many, self.width).to(self.centres.dtype)
-        there_BS = (views_BSD != 0).any(dim=-1) & mask_BL.repeat_interleave(many, dim=1)
-        if not len(self.centres):
-            nothing = there_BS[:, :1] & False
-            return Interests(items_BLW.new_zeros(batch, 1, self.width), nothing, nothing.long())
-        own_BS = nearest(views_BSD.masked_fill(~there_BS[..., None], 0.0).flatten(0, 1), self.centres).view_as(there_BS)
-        earlier_BSS = (own_BS[:, :, None] == own_BS[:, None, :]) & there_BS[:, None, :]
-        first_BS = there_BS & ~earlier_BSS.tril(-1).any(dim=-1)
-        most = max(int(first_BS.sum(dim=1).max()), 1) if batch else 1
-        order_BT = (~first_BS).int().argsort(dim=1, stable=True)[:, :most]
-        mask_BT = first_BS.gather(1, order_BT)
-        vectors_BTD = self.centres[own_BS.gather(1, order_BT)].masked_fill(~mask_BT[..., None], 0.0)
-        return Interests(vectors_BTD.to(items_BLW.dtype), mask_BT, order_BT // many)
-
-    @torch.no_grad()
-    def attune(self, items_VW: Tensor, *, generator: torch.Generator) -> None:
-        views_ND = items_VW[:, self.width :].reshape(-1, self.width).to(self.centres)
-        views_ND = views_ND[(views_ND != 0).any(dim=1)]
-        count = min(max(math.ceil(self.settings.ratio * len(views_ND)), 1), len(views_ND))
-        if self.settings.clusters == "kmeans":
-            self.centres = kmeans(views_ND, count, generator=generator)
+        values_BLD = items_BLD + self.gate * states_BLD.masked_fill(~mask_BL[..., None], 0.0)
+        units_BLD, real_BK = F.normalize(items_BLD, dim=-1), self.real(mask_BL)
+        lengths_B1 = mask_BL.sum(dim=1, keepdim=True)
+        later_BL = (lengths_B1 - 1 - torch.arange(mask_BL.shape[1], device=mask_BL.device)).clamp(min=0)
+        ages_B1L = self.ages[later_BL][:, None]
+        if self.asking is None:
+            vectors_BKD = farthest(units_BLD, mask_BL, self.settings.count)
         else:
-            self.centres = density_peaks(views_ND, count)
+            vectors_BKD = _means(self.asking(states_BLD) + ages_B1L, values_BLD, mask_BL)
+        if self.dealing is not None:
+            for _ in range(self.settings.rounds):
+                dealt_BKL = self.dealing(vectors_BKD, units_BLD, real_BK)
+                vectors_BKD = _means(dealt_BKL + ages_B1L, values_BLD, mask_BL)
+        vectors_BKD = torch.where(real_BK[..., None], vectors_BKD, vectors_BKD[:, :1])
+        return UserOutput("interests", vectors_BKD, mask_BL, real_BK)
+
+    def real(self, mask_BL: Tensor) -> Tensor:
+        """Which interests a user has, bool of shape (B, K): all, or min(K, max(1, floor(log2 n))) of them with n items.
+
+        The adaptive number stands as an idea in the code of DPCML 2022. That of DPCML 2024 (arXiv 2409.01012), which goes by
+        the length of the record too, could not be read.
+        """
+        numbers_K = torch.arange(self.settings.count, device=mask_BL.device)
+        if not self.settings.adaptive:
+            return (numbers_K >= 0).expand(len(mask_BL), -1)
+        return (numbers_K == 0) | (mask_BL.sum(dim=1, keepdim=True) >= 2 ** (numbers_K + 1))
+
+    def attune(self, items_VW: Tensor, *, generator: torch.Generator) -> None:
+        self.inner.attune(items_VW, generator=generator)
 
     def add_adapters(self, inner: int) -> None:
-        for block in (*self.context, *self.blocks):
-            assert isinstance(block, TransformerBlock)
-            block.add_adapters(inner)
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        """As torch does; how many centres there are is what the weights say."""
-        found = state_dict.get(f"{prefix}centres")
-        if isinstance(found, Tensor) and found.ndim == self.centres.ndim and found.shape[1] == self.width:
-            self.centres = self.centres.new_empty(found.shape)
-        super()._load_from_state_dict(state_dict, prefix, *rest)
+        self.inner.add_adapters(inner)
 
 
-@final
-class InterestAttention(nn.Module):
-    """Items look at interests: attention with a residual sum and a layer norm, as the parts of a transformer block have.
+class Asking(nn.Module):
+    """What each of K learned queries looks at: q_k . W h_l / sqrt(D), (B, K, L), of normalised states.
 
     Args:
+        count: K.
         width: D.
-        settings: of the user encoder.
     """
 
-    def __init__(self, width: int, settings: UserSettings) -> None:
+    def __init__(self, count: int, width: int) -> None:
         super().__init__()
-        self.heads = settings.heads
-        self.pre_norm = settings.norm == "pre"
-        self.dropout_share = settings.dropout
-        self.query = nn.Linear(width, width)
-        self.key_value = nn.Linear(width, 2 * width)
-        self.output = nn.Linear(width, width)
-        self.norm = nn.LayerNorm(width)
-        self.dropout = nn.Dropout(settings.dropout)
+        # far from each other from the beginning: interests that begin alike stay alike
+        self.queries = nn.Parameter(torch.randn(count, width))
+        self.keys = nn.Linear(width, width, bias=False)
 
-    def forward(self, states_BLD: Tensor, interests_BTD: Tensor, seen_BLT: Tensor) -> Tensor:
-        """The states after the look; ``seen_BLT`` says which interests (last axis) each position sees, if any."""
-        if self.pre_norm:
-            return states_BLD + self._attend(self.norm(states_BLD), interests_BTD, seen_BLT)
-        normed_BLD: Tensor = self.norm(states_BLD + self._attend(states_BLD, interests_BTD, seen_BLT))
-        return normed_BLD
+    def forward(self, states_BLD: Tensor) -> Tensor:
+        """How much each query wants each state."""
+        width = states_BLD.shape[-1]
+        keys_BLD: Tensor = self.keys(F.layer_norm(states_BLD, (width,)))
+        asked_BKL: Tensor = self.queries @ keys_BLD.transpose(1, 2) / width**0.5
+        return asked_BKL
 
-    def _attend(self, states_BLD: Tensor, interests_BTD: Tensor, seen_BLT: Tensor) -> Tensor:
-        batch, length, width = states_BLD.shape
-        form = (batch, -1, self.heads, width // self.heads)
-        query_BHLd = self.query(states_BLD).view(form).transpose(1, 2)
-        key_BHTd, value_BHTd = (part.view(form).transpose(1, 2) for part in self.key_value(interests_BTD).chunk(2, dim=-1))
-        some_BL1 = seen_BLT.any(dim=-1, keepdim=True)
-        share = self.dropout_share if self.training else 0.0
-        # a position that sees none looks at all, so that nothing is divided by zero, and gets nothing of it
-        mixed_BHLd = F.scaled_dot_product_attention(
-            query_BHLd, key_BHTd, value_BHTd, attn_mask=(seen_BLT | ~some_BL1)[:, None], dropout_p=share
-        )
-        looked_BLD: Tensor = self.dropout(self.output(mixed_BHLd.transpose(1, 2).reshape(batch, length, width)))
-        return looked_BLD * some_BL1
+
+class Dealing(nn.Module):
+    """How much of each item is whose: log softmax_k(s cos(g_k, e_l)), (B, K, L)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sharpness = nn.Parameter(torch.tensor(SHARPNESS))
+
+    def forward(self, vectors_BKD: Tensor, units_BLD: Tensor, real_BK: Tensor) -> Tensor:
+        """The logarithms; an interest that a user has not gets nothing."""
+        cosines_BKL = F.normalize(vectors_BKD, dim=-1) @ units_BLD.transpose(1, 2)
+        # not minus infinity: the mean of an interest that gets nothing would have no value, and no gradient either
+        return (self.sharpness * cosines_BKL).masked_fill(~real_BK[..., None], -1e9).log_softmax(dim=1)
+
+
+@torch.no_grad()
+def farthest(units_BLD: Tensor, mask_BL: Tensor, count: int) -> Tensor:
+    """The latest item of each history, and then, so many in all, the one that is least like those before it; (B, K, D).
+
+    Args:
+        units_BLD: item vectors of length 1, zeros in padded slots.
+        mask_BL: which slots are real.
+        count: K.
+    """
+    place_B = (mask_BL.sum(dim=1) - 1).clamp(min=0)
+    found: list[Tensor] = []
+    nearest_BL = torch.full_like(units_BLD[..., 0], -torch.inf)
+    for _ in range(count):
+        seed_B1D = units_BLD.gather(1, place_B[:, None, None].expand(-1, 1, units_BLD.shape[-1]))
+        found.append(seed_B1D)
+        nearest_BL = torch.maximum(nearest_BL, (units_BLD * seed_B1D).sum(dim=-1))
+        place_B = nearest_BL.masked_fill(~mask_BL, torch.inf).argmin(dim=1)
+    return torch.cat(found, dim=1)
+
+
+def _means(logits_BKL: Tensor, values_BLD: Tensor, mask_BL: Tensor) -> Tensor:
+    """Means of the values of real slots, (B, K, D); zero for an empty history."""
+    visible_B1L = (mask_BL | ~mask_BL.any(dim=1, keepdim=True))[:, None]
+    shares_BKL = logits_BKL.masked_fill(~visible_B1L, -torch.inf).softmax(dim=-1)
+    return shares_BKL.to(values_BLD.dtype) @ values_BLD  # of an empty history all values are zero
