@@ -31,7 +31,7 @@ class PairwiseRanking(Objective):
         require_logits(model, "pairwise ranking")
 
     def forward(self, model: TransRec, outputs: Outputs, batch: SequenceBatch) -> Loss:
-        users_B, items_UD = outputs.users.scored, outputs.items.fused_UD
+        users_B, items_UD = outputs.users.scored, outputs.items.read_by(model.scorer)
         next_B1 = model.scorer.paired(users_B, items_UD[batch.targets_BT])
         drawn_BK = model.scorer.paired(users_B, items_UD[batch.negatives_BK])
         loss = -F.logsigmoid(next_B1 - drawn_BK).mean()

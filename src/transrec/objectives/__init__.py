@@ -19,6 +19,8 @@ from transrec.objectives.hinge import HingeSettings, MetricHinge
 from transrec.objectives.masked import MaskedItem, MaskedSettings
 from transrec.objectives.multistep import MultiStepBCE, MultiStepSettings
 from transrec.objectives.objective import Loss, Objective
+from transrec.objectives.orthogonality import InterestOrthogonality
+from transrec.objectives.seq_seq import SeqSeqContrast, SeqSeqSettings
 from transrec.objectives.softmax import InBatchSoftmax, SoftmaxSettings
 from transrec.settings import Settings
 
@@ -33,6 +35,7 @@ __all__ = [
     "GBCESettings",
     "HingeSettings",
     "InBatchSoftmax",
+    "InterestOrthogonality",
     "Loss",
     "MaskedItem",
     "MaskedSettings",
@@ -41,6 +44,8 @@ __all__ = [
     "MultiStepSettings",
     "Objective",
     "ObjectiveSettings",
+    "SeqSeqContrast",
+    "SeqSeqSettings",
     "SoftmaxSettings",
     "build_objective",
 ]
@@ -71,6 +76,8 @@ class ObjectiveSettings(Settings):
     """Settings of masked items."""
     barlow: BarlowSettings = BarlowSettings()
     """Settings of Barlow Twins, as the kind or as an added term."""
+    seq_seq: SeqSeqSettings = SeqSeqSettings()
+    """Settings of the contrast of sequences, an added term."""
     diversity: DiversitySettings = DiversitySettings()
     """Settings of diversity control, an added term."""
 
@@ -97,6 +104,8 @@ def build_objective(settings: ObjectiveSettings, model: TransRec, *, seed: int =
         "custom": lambda: _custom(settings, model),
         "masked": lambda: MaskedItem(settings.masked, window=window),
         "barlow": lambda: BarlowTwins(settings.barlow, window=window, width=width, seed=seed),
+        "seq_seq": lambda: SeqSeqContrast(settings.seq_seq, window=window),
+        "orthogonality": lambda: InterestOrthogonality(window=window),
     }
     objective = made[settings.kind]()
     added = settings.added.weights

@@ -79,7 +79,7 @@ class MetricHinge(Objective):
             )
 
     def forward(self, model: TransRec, outputs: Outputs, batch: SequenceBatch) -> Loss:
-        users, items_UD = outputs.users.scored, outputs.items.fused_UD
+        users, items_UD = outputs.users.scored, outputs.items.read_by(model.scorer)
         near_BT = -model.scorer.paired(users, items_UD[batch.targets_BT]).float()
         far_BS = -model.scorer.paired(users, items_UD[batch.negatives_BK]).float()
         nearest_BM = far_BS.topk(self.counted, dim=1, largest=False).values

@@ -78,14 +78,13 @@ class MaskedItem(Objective):
 
     def forward(self, model: TransRec, outputs: Outputs, batch: SequenceBatch) -> Loss:
         assert batch.hidden_BL is not None, "the plan hides a share of every history"
-        items_UD = outputs.items.fused_UD
-        shown_BLD = model.users.hide(items_UD[batch.history_BL], batch.hidden_BL)
+        shown_BLD = model.users.hide(outputs.items.read_by(model.users)[batch.history_BL], batch.hidden_BL)
         # when a hidden item was is hidden with it: of what comes next nobody knows the time either
         times_BL = None if batch.times_BL is None else batch.times_BL.masked_fill(batch.hidden_BL, UNKNOWN_TIME)
         states_QD = model.users(shown_BLD, batch.mask_BL, times_BL).vectors[batch.hidden_BL]
         users_Q, _ = batch.hidden_BL.nonzero(as_tuple=True)
         targets_Q = batch.history_BL[batch.hidden_BL]
-        scores_QU = model.scorer(states_QD, items_UD).float()
+        scores_QU = model.scorer(states_QD, outputs.items.read_by(model.scorer)).float()
         if self.settings.correction == "inclusion":
             scores_QU = scores_QU - batch.inclusion_U.clamp(min=1e-12).log()
         logits_QU = scores_QU.masked_fill(not_negative(batch, users_Q, targets_Q), -torch.inf)

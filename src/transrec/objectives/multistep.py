@@ -58,7 +58,7 @@ class MultiStepBCE(Objective):
         require_logits(model, "multi-step prediction")
 
     def forward(self, model: TransRec, outputs: Outputs, batch: SequenceBatch) -> Loss:
-        users_B, items_UD = outputs.users.scored, outputs.items.fused_UD
+        users_B, items_UD = outputs.users.scored, outputs.items.read_by(model.scorer)
         positive_BT = model.scorer.paired(users_B, items_UD[batch.targets_BT]).float()
         negative_BK = model.scorer.paired(users_B, items_UD[batch.negatives_BK]).float()
         attract = -F.logsigmoid(positive_BT)[batch.target_mask_BT].mean()

@@ -152,8 +152,9 @@ class UserEncoderContract(ABC):
 
 
 def _histories(users: UserEncoder, lengths: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Items at random, and the mask of histories of these lengths."""
-    drawn = torch.randn(len(lengths), users.window, users.width, generator=torch.Generator().manual_seed(0))
+    """Items at random, with two views behind them where views are read, and the mask of histories of these lengths."""
+    numbers = users.width * (3 if users.reads_views else 1)
+    drawn = torch.randn(len(lengths), users.window, numbers, generator=torch.Generator().manual_seed(0))
     return drawn, torch.arange(users.window) < torch.tensor(lengths)[:, None]
 
 

@@ -60,6 +60,7 @@ class InterestUserEncoder(UserEncoder):
             raise ModelError(f"interests are read from states, {type(inner).__name__} gives {inner.gives}")
         self.inner, self.settings = inner, settings
         self.width, self.window, self.reads_times = inner.width, inner.window, inner.reads_times
+        self.reads_views, self.attunes = inner.reads_views, inner.attunes
         self.asking = Asking(settings.count, inner.width) if settings.seeds == "queries" else None
         self.ages = nn.Parameter(torch.zeros(inner.window))
         self.gate = nn.Parameter(torch.zeros(1))
@@ -67,7 +68,7 @@ class InterestUserEncoder(UserEncoder):
 
     def forward(self, items_BLD: Tensor, mask_BL: Tensor, times_BL: Tensor | None = None) -> UserOutput:
         states_BLD = self.inner(items_BLD, mask_BL, times_BL).vectors
-        items_BLD = items_BLD.masked_fill(~mask_BL[..., None], 0.0)
+        items_BLD = items_BLD[..., : self.width].masked_fill(~mask_BL[..., None], 0.0)
         values_BLD = items_BLD + self.gate * states_BLD.masked_fill(~mask_BL[..., None], 0.0)
         units_BLD, real_BK = F.normalize(items_BLD, dim=-1), self.real(mask_BL)
         lengths_B1 = mask_BL.sum(dim=1, keepdim=True)
@@ -94,6 +95,9 @@ class InterestUserEncoder(UserEncoder):
         if not self.settings.adaptive:
             return (numbers_K >= 0).expand(len(mask_BL), -1)
         return (numbers_K == 0) | (mask_BL.sum(dim=1, keepdim=True) >= 2 ** (numbers_K + 1))
+
+    def attune(self, items_VW: Tensor, *, generator: torch.Generator) -> None:
+        self.inner.attune(items_VW, generator=generator)
 
     def add_adapters(self, inner: int) -> None:
         self.inner.add_adapters(inner)

@@ -19,6 +19,19 @@ class GatedSettings(Settings):
     without time_bias."""
 
 
+class MissrecSettings(Settings):
+    """What the missrec kind has and others have not."""
+
+    clusters: Literal["kmeans", "density"] = "kmeans"
+    """How item views are divided into interests that users share, before every epoch: k-means over batches; or density peaks
+    (DPC-kNN), which compares all views with each other."""
+    ratio: float = Field(default=0.02, gt=0, le=1)
+    """Clusters as a share of the item views. Published are 0.02 for pre-training and 0.5 for fine-tuning; every view that is
+    read is compared with every cluster."""
+    layers: int = Field(default=1, ge=0)
+    """Blocks in which interests look at each other."""
+
+
 class InterestSettings(Settings):
     """Several vectors a user."""
 
@@ -42,9 +55,9 @@ class InterestSettings(Settings):
 class UserSettings(Settings):
     """The user encoder."""
 
-    kind: Literal["transformer", "gated", "custom"] = "transformer"
-    """A transformer, as published; gated pointwise attention that can read times, as in HSTU (arXiv 2402.17152); or custom,
-    one of your own."""
+    kind: Literal["transformer", "gated", "missrec", "custom"] = "transformer"
+    """A transformer, as published; gated pointwise attention that can read times, as in HSTU (arXiv 2402.17152); missrec, a
+    transformer whose items look at the clusters that their views fall into (arXiv 2308.11175); or custom, one of yours."""
     custom: str = ""
     """A user encoder of your own, as package.module:Class."""
     custom_options: dict[str, str] = Field(default={})
@@ -72,6 +85,8 @@ class UserSettings(Settings):
     """Whether there is a learned vector that stands for a hidden item. The masked objective needs it, nothing else does."""
     gated: GatedSettings = GatedSettings()
     """Settings of the gated kind."""
+    missrec: MissrecSettings = MissrecSettings()
+    """Settings of the missrec kind."""
     interests: InterestSettings = InterestSettings()
     """Several vectors a user instead of one, read from the states of the encoder."""
 

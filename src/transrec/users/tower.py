@@ -9,12 +9,14 @@ from transrec.finding import class_at
 from transrec.users.encoder import UserEncoder
 from transrec.users.gated import GatedUserEncoder
 from transrec.users.interests import InterestUserEncoder
+from transrec.users.missrec import MissrecUserEncoder
 from transrec.users.settings import UserSettings
 from transrec.users.transformer import TransformerUserEncoder
 
 _KINDS: Mapping[str, Callable[[int, UserSettings], UserEncoder]] = {
     "transformer": TransformerUserEncoder,
     "gated": GatedUserEncoder,
+    "missrec": MissrecUserEncoder,
     "custom": lambda width, settings: _custom(width, settings),
 }
 
