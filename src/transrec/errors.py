@@ -14,6 +14,7 @@
     ├── ExportError              a part of a model that cannot leave PyTorch, or answers otherwise outside
     ├── NotPublicError           a host, named by data, that is not on the public internet
     ├── ServingError             a request that the service does not answer
+    ├── ClusterError             machines that cannot be reached, are too few, or do not see what they shall work on
     └── MissingExtraError        an optional part of transrec that is not installed
 
 Beside the tree stands Stopped, a ``KeyboardInterrupt``: nothing is wrong, somebody told a training to end.
@@ -106,6 +107,10 @@ class ServingError(TransRecError):
         super().__init__(what, where=where, remedy=remedy)
         self.status = status
         self.headers = dict(headers or {})
+
+
+class ClusterError(TransRecError):
+    """Machines that cannot be reached, are too few, or do not see what they shall work on."""
 
 
 class MissingExtraError(TransRecError):

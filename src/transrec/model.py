@@ -7,7 +7,7 @@ D width.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ from transrec.items.identity import IdentityEncoder
 from transrec.items.settings import ItemSettings
 from transrec.items.tower import ItemEncoder, build_items
 from transrec.prior import CountPrior
-from transrec.scoring import CosineScorer, DotScorer, Scorer
+from transrec.scoring import BestInterest, CosineScorer, DistanceScorer, DotScorer, FusedViewScorer, Fusing, Scorer
 from transrec.settings import Settings, read_yaml
 from transrec.users.encoder import UserEncoder
 from transrec.users.settings import UserSettings
@@ -48,8 +48,12 @@ class ModelSettings(Settings):
     """The item tower."""
     users: UserSettings = UserSettings()
     """The user tower."""
-    scorer: Literal["cosine", "dot"] = "cosine"
-    """How a user and an item meet: cosine with a learned temperature, or (as published) the plain inner product."""
+    scorer: Literal["cosine", "dot", "distance", "views"] = "cosine"
+    """How a user and an item meet: cosine with a learned temperature, (as published) the plain inner product, the squared
+    distance on the unit sphere, for the objective hinge, or views: a cosine with each view of an item and one score of them
+    (MISSRec). Of several interests of a user the best counts."""
+    fusing: Fusing = "dynamic"
+    """How the scorer views makes one score: dynamic, a mean that learns to lean to the best view; or static, the mean."""
     temperature: float = Field(default=0.07, ge=0.01)
     """Where the temperature of the cosine starts."""
     prior: Literal["counts", "none"] = "counts"
@@ -102,6 +106,7 @@ class TransRec(nn.Module):
             )
         if items.width != users.width:
             raise ModelError(f"items have the width {items.width}, the user encoder takes {users.width}")
+        scorer.check(list(items.encoders))
         self.items = items
         self.users = users
         self.scorer = scorer
@@ -111,7 +116,7 @@ class TransRec(nn.Module):
     def forward(self, batch: SequenceBatch) -> Outputs:
         """Encode each distinct item once, then every history."""
         items = self.items(batch.items)  # each distinct item once
-        users = self.users(items.fused_UD[batch.history_BL], batch.mask_BL, batch.times_BL)
+        users = self.users(items.read_by(self.users)[batch.history_BL], batch.mask_BL, batch.times_BL)
         return Outputs(items, users)
 
     @property
@@ -143,7 +148,7 @@ class TransRec(nn.Module):
             items = build_items(settings.items, catalogs)
             resolved = settings.model_copy(update={"items": items.settings})
             users = build_users(resolved.items.width, resolved.users)
-            return cls(items, users, _build_scorer(resolved), resolved, _build_prior(resolved))
+            return cls(items, users, _build_scorer(resolved, items), resolved, _build_prior(resolved))
 
     def fresh_for(self, catalog: Catalog, *, grown: bool = False, seed: int = 0) -> TransRec:
         """A model of the same form for another platform: copies of the encoders, everything else fresh.
@@ -165,7 +170,7 @@ class TransRec(nn.Module):
             items = ItemEncoder(encoders, one)  # type: ignore[arg-type]
             resolved = self.settings.model_copy(update={"items": one})
             users = build_users(resolved.items.width, resolved.users)
-            return TransRec(items, users, _build_scorer(resolved), resolved, _build_prior(resolved))
+            return TransRec(items, users, _build_scorer(resolved, items), resolved, _build_prior(resolved))
 
     # ---- disk ---------------------------------------------------------------------------------------------------------
 
@@ -214,7 +219,7 @@ class TransRec(nn.Module):
         settings = ModelSettings.from_mapping(document["model"], where=str(folder / SETTINGS))
         items = ItemEncoder.from_assets(folder / "encoders", settings.items)
         users = build_users(settings.items.width, settings.users)
-        model = cls(items, users, _build_scorer(settings), settings, _build_prior(settings))
+        model = cls(items, users, _build_scorer(settings, items), settings, _build_prior(settings))
         load_weights(model, folder / WEIGHTS)
         return model.to(device).eval()
 
@@ -282,8 +287,15 @@ def _seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def _build_scorer(settings: ModelSettings) -> Scorer:
-    return CosineScorer(settings.temperature) if settings.scorer == "cosine" else DotScorer()
+def _build_scorer(settings: ModelSettings, items: ItemEncoder) -> Scorer:
+    made: Mapping[str, Callable[[], Scorer]] = {
+        "cosine": lambda: CosineScorer(settings.temperature),
+        "dot": DotScorer,
+        "distance": DistanceScorer,
+        "views": lambda: FusedViewScorer(list(items.encoders), settings.temperature, settings.fusing),
+    }
+    scorer = made[settings.scorer]()
+    return BestInterest(scorer) if settings.users.interests.count else scorer
 
 
 def _build_prior(settings: ModelSettings) -> CountPrior | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from transrec.data.holding import LOCK, holding
+from transrec.data.holding import LOCK, holding, until_free
 from transrec.errors import RunError
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="files cannot be locked there")
@@ -54,3 +54,26 @@ def test_no_folder_holds_nothing_and_one_that_stays_empty_goes(tmp_path: Path) -
     with holding(tmp_path / "run", "x"):
         (tmp_path / "run" / "file").write_text("")
     assert (tmp_path / "run" / "file").exists()
+
+
+def test_one_that_takes_the_place_of_another_waits_until_it_has_let_go(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    other = subprocess.Popen([sys.executable, "-c", HOLD, str(run)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        begun = time.monotonic()
+        until_free(run, 0.3)
+        assert time.monotonic() - begun >= 0.3, "it was held for as long"
+        os.kill(other.pid, signal.SIGKILL)
+        other.wait()
+        begun = time.monotonic()
+        until_free(run, 60)
+        until_free(tmp_path / "nowhere", 60)
+        assert time.monotonic() - begun < 30
+        with holding(run, "this one"):
+            pass
+    finally:
+        other.kill()
+        other.wait()
+        other.stdout.close()  # type: ignore[union-attr]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from transrec.cluster.asked import Cluster
+from transrec.cluster.lists import recommend_all_on
 from transrec.errors import SettingsError
 from transrec.recipes.recommend import ids_in
 from transrec.recipes.recommend import recommend as recommend_recipe
@@ -33,6 +36,8 @@ def recommend(
     popularity: float = 1.0,
     json: bool = False,
     data: Path | None = None,
+    cluster: str | None = None,
+    workers: int | None = None,
 ) -> None:
     r"""Recommend for a history of item ids, or for all users of a dataset.
 
@@ -53,7 +58,10 @@ def recommend(
         popularity: how much popularity counts: 1 as learned; with less, rare and new items come up; 0 for none.
         json: print one JSON document instead of a table.
         data: the dataset to recommend from; the run's own when not given.
+        cluster: of --all: machines joined by Ray: local, auto for the cluster that this one is a node of, or HOST:PORT.
+        workers: of --cluster: how many processes work, each with a GPU (--device cuda) or a CPU.
     """
+    asked = Cluster.asked(cluster, workers)
     if all:
         if history is not None or out is None or diversity or explain or json:
             raise SettingsError(
@@ -64,26 +72,23 @@ def recommend(
             {"k": k, "seen": seen, "popularity": popularity, "where": where, "exclude": ids_in(exclude)},
             where="the flags",
         )
-        recommend_all(run, out, chosen, data=data, overwrite=overwrite, device=device)
+        write = partial(recommend_all_on, asked) if asked else recommend_all
+        write(run, out, chosen, data=data, overwrite=overwrite, device=device)
         return
     if history is None:
         raise SettingsError(
             "it is not said for whom", remedy="give --history ID,ID, or --all --out FILE.parquet for all users"
         )
-    if out is not None or overwrite:
-        raise SettingsError("--out and --overwrite belong to --all", remedy="leave them out, or add --all")
-    recommend_recipe(
-        run,
-        Request(
-            ids_in(history),
-            k,
-            seen=seen,
-            popularity=popularity,
-            where=where,
-            exclude=ids_in(exclude),
-            diversity=diversity,
-            explain=explain,
-        ),
-        as_json=json,
-        data=data,
+    if out is not None or overwrite or asked is not None:
+        raise SettingsError("--out, --overwrite and --cluster belong to --all", remedy="leave them out, or add --all")
+    request = Request(
+        ids_in(history),
+        k,
+        seen=seen,
+        popularity=popularity,
+        where=where,
+        exclude=ids_in(exclude),
+        diversity=diversity,
+        explain=explain,
     )
+    recommend_recipe(run, request, as_json=json, data=data)

@@ -17,6 +17,8 @@ if sys.platform != "win32":
     import fcntl
 
 LOCK = ".lock"
+LOOK_S = 0.2
+"""Seconds between two looks whether a folder is free."""
 
 
 @contextmanager
@@ -59,3 +61,28 @@ def holding(folder: Path | None, doing: str) -> Iterator[None]:
             with suppress(OSError):
                 if made:
                     folder.rmdir()  # only an empty one goes
+
+
+def until_free(folder: Path, seconds: float) -> None:
+    """Wait until no process holds a folder, at most so long: for one that takes the place of another that was ended.
+
+    Args:
+        folder: may be missing.
+        seconds: after which it returns all the same; :func:`holding` then says who it is.
+    """
+    if sys.platform == "win32":
+        return
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and _is_held(folder):
+        time.sleep(LOOK_S)
+
+
+def _is_held(folder: Path) -> bool:
+    try:
+        with (folder / LOCK).open("r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        return error.errno in (errno.EWOULDBLOCK, errno.EACCES)
+    return False

@@ -11,12 +11,12 @@ from transrec.data.room import readable_bytes
 from transrec.errors import RunError
 from transrec.model import TransRec
 from transrec.recipes.showing import progress_bar
-from transrec.retrieval.kept import KeptVectors, Precision
+from transrec.retrieval.kept import Encoding, KeptVectors, Precision
 from transrec.retrieval.opening import open_live, with_approximate
 from transrec.runs import index_folder, open_run_data, place_in
 
 
-def index(
+def index(  # noqa: PLR0913  (whose catalog, how it is kept, and who does it)
     run: str | Path,
     data: str | Path | None = None,
     *,
@@ -24,6 +24,7 @@ def index(
     approximate: bool = False,
     device: str = "cpu",
     console: Console | None = None,
+    encoding: Encoding | None = None,
 ) -> KeptVectors:
     """Bring the index of a run up to date and say what that took.
 
@@ -34,6 +35,7 @@ def index(
         approximate: whether lists for approximate search are made, too; recommending uses them from then on.
         device: where the model runs.
         console: where to print; standard output when None.
+        encoding: who encodes the items when no vectors are kept; this process when None.
 
     Raises:
         RunError: the folder is not a run, or nothing may be written beside it.
@@ -45,12 +47,14 @@ def index(
         raise RunError("nothing may be written into the run folder", where=str(run), remedy="give yourself the right to")
     place = 0 if data is None else place_in(run, dataset)
     with progress_bar() as progress:
-        live, kept = open_live(model, dataset, folder, place=place, precision=precision, progress=progress)
+        live, kept = open_live(
+            model, dataset, folder, place=place, precision=precision, progress=progress, encoding=encoding
+        )
     if approximate:
         search = with_approximate(model, dataset, kept, place=place)
         out.print(f"approximate search finds {search.recall:.1%} of the exact {search.at} best ({search.probes} lists)")
     rows, shown = len(kept.vectors), len(live.now.index) - len(live.now.index.removed)
-    size = readable_bytes(rows * kept.vectors.width * (2 if precision == "float16" else 4))
+    size = readable_bytes(rows * kept.vectors.kept_width * (2 if precision == "float16" else 4))
     out.print(f"{kept.encoded:,} of {rows:,} items of {escape(dataset.name)} were encoded now; vectors take {size}")
     if shown != rows:
         out.print(f"with what was added and removed while serving, {shown:,} items can be recommended")

@@ -9,7 +9,7 @@ from rich.console import Console
 from transrec.data.dataset import Dataset
 from transrec.recipes.showing import progress_bar
 from transrec.runs import open_run_data
-from transrec.serving.lists import Lists, ListSettings
+from transrec.serving.lists import Lists, ListSettings, Making
 from transrec.serving.recommender import Recommender
 
 
@@ -22,6 +22,7 @@ def recommend_all(  # noqa: PLR0913  (what to recommend from, what is wanted, an
     overwrite: bool = False,
     device: str = "cpu",
     console: Console | None = None,
+    making: Making | None = None,
 ) -> Path:
     """Write the best items of every user; after an interruption the same call goes on.
 
@@ -33,6 +34,7 @@ def recommend_all(  # noqa: PLR0913  (what to recommend from, what is wanted, an
         overwrite: replace a file that is there, or lists that were interrupted and asked for otherwise.
         device: where the model runs.
         console: where it is told; standard output when None.
+        making: who makes the lists; this process when None.
 
     Returns:
         The file.
@@ -45,7 +47,7 @@ def recommend_all(  # noqa: PLR0913  (what to recommend from, what is wanted, an
     with progress_bar() as progress:
         recommender = Recommender.load(run, None if data is None else dataset, device=device, progress=progress)
         lists = Lists(recommender.model, recommender.now, dataset, settings or ListSettings())
-        found = lists.write(out, overwrite=overwrite, progress=progress)
+        found = lists.write(out, overwrite=overwrite, progress=progress, making=making)
     if found.before:
         told.print(f"{found.before:,} users had been done before an interruption")
     if found.without:

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from transrec.errors import RunError
 from transrec.model import SETTINGS, WEIGHTS
-from transrec.recipes.fitting import FitSettings
+from transrec.recipes.fitting import FitSettings, writes
 from transrec.recipes.stages import stage_folders
 from transrec.runs import CARD, PARAMETERS, RunRecord, require_empty
 from transrec.training.checkpoint import Keeper
@@ -40,7 +40,7 @@ def to_go_on(folder: Path | None, settings: FitSettings, *, resume: bool, consol
             what a training begins with.
     """
     if not resume:
-        if folder:
+        if folder and writes(settings):  # where several train together, another may have come after the first has begun
             require_empty(folder)
         return False
     if folder is None:

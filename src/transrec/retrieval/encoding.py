@@ -27,7 +27,7 @@ CENTRED_BY = 2048
 def encode_items(
     model: TransRec, store: ContentStore, *, batch_size: int = BATCH, progress: Progress | None = None
 ) -> Tensor:
-    """The vectors of every item of a store, of shape (V, D), where the model is.
+    """What is kept of every item of a store, (V, W), where the model is; see :meth:`~transrec.views.ItemViews.read_by`.
 
     Args:
         model: is put into evaluation mode meanwhile.
@@ -47,7 +47,7 @@ def encode_items(
     try:
         for start in range(0, len(store), batch_size):
             rows = np.sort(order[start : start + batch_size])
-            made = model.items(store.gather(rows).to(model.device)).fused_UD
+            made = model.items(store.gather(rows).to(model.device)).read_by(model.scorer, model.users)
             if start == 0:
                 vectors_VD = made.new_empty(len(store), made.shape[1])
             vectors_VD[torch.from_numpy(rows).to(made.device)] = made
@@ -83,7 +83,7 @@ def prepared_for(
 
 
 def encode_given(model: TransRec, items: Sequence[Item], platform: int) -> Tensor:
-    """The vectors of items that are given by their content, of shape (n, D), where the model is.
+    """What is kept of items that are given by their content, (n, W), where the model is.
 
     Args:
         model: is put into evaluation mode meanwhile.
@@ -93,7 +93,7 @@ def encode_given(model: TransRec, items: Sequence[Item], platform: int) -> Tenso
     Raises:
         DataError: no encoder of the model can read one of them, or its content is damaged.
     """
-    store = ContentStore.prepare(Catalog.from_items(items), model.items.preparers()).of_platform(platform)
+    store = _in_memory(model, items, platform)
     if len(store.unreadable):
         item = items[int(store.unreadable[0])]
         raise DataError(
@@ -101,3 +101,25 @@ def encode_given(model: TransRec, items: Sequence[Item], platform: int) -> Tenso
             remedy=f"the model reads {', '.join(model.items.encoders)}",
         )
     return encode_items(model, store)
+
+
+def encode_rows(model: TransRec, catalog: Catalog, rows: np.ndarray, platform: int) -> tuple[Tensor, np.ndarray]:
+    """The vectors of some rows of a catalog from their content alone, and which of them the model can read.
+
+    Nothing is read from the dataset's store or kept there.
+
+    Args:
+        model: is put into evaluation mode meanwhile.
+        catalog: whose rows.
+        rows: int64 of shape (n,).
+        platform: which of the model's platforms it is.
+
+    Returns:
+        float32 of shape (n, D) on the CPU, and bool of shape (n,).
+    """
+    store = _in_memory(model, catalog.items(rows), platform)
+    return encode_items(model, store).float().cpu(), ~np.isin(np.arange(len(rows)), store.unreadable)
+
+
+def _in_memory(model: TransRec, items: Sequence[Item], platform: int) -> ContentStore:
+    return ContentStore.prepare(Catalog.from_items(items), model.items.preparers()).of_platform(platform)

@@ -1,6 +1,6 @@
 """The vectors of a catalog, kept on disk beside the run that made them: encoded once, and mapped into memory after that.
 
-Axes: V items in the catalog, n of them at a time, D width.
+Axes: V items in the catalog, n of them at a time, D width, W numbers that are kept of an item.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, final
@@ -25,10 +25,10 @@ from transrec.data.columns import open_columns
 from transrec.data.dataset import Dataset
 from transrec.data.filling import Filling
 from transrec.data.folders import grown_once
-from transrec.data.store import ContentStore, Progress
+from transrec.data.store import Progress
 from transrec.errors import RunError
 from transrec.model import TransRec
-from transrec.retrieval.encoding import BATCH, SORTED_TOGETHER, encode_items, prepared_for
+from transrec.retrieval.encoding import BATCH, SORTED_TOGETHER, encode_items, encode_rows, prepared_for
 from transrec.retrieval.growing import ItemVectors
 from transrec.retrieval.vectors import assets_digest, weights_digest
 
@@ -36,6 +36,9 @@ FORMAT = 1
 WINDOW = SORTED_TOGETHER * BATCH
 """Items that are encoded between two times that the disk is made to hold them."""
 Precision = Literal["float32", "float16"]
+Encoding = Callable[[TransRec, int, Sequence[np.ndarray]], Iterator[tuple[Tensor, np.ndarray]]]
+"""From a model, which of its platforms it is, and the rows of windows: what :func:`~transrec.retrieval.encoding.encode_rows`
+gives for each window, in this order."""
 
 _ITEMS = "items.parquet"
 _ROOM = 0.25
@@ -69,10 +72,11 @@ def fingerprint_of(model: TransRec, place: int | None = 0) -> str:
     """
     told = [weights_digest(model.items), model.settings.items.model_dump_json(), str(place or 0)]
     told += [f"{name} {assets_digest(encoder)}" for name, encoder in model.items.preparers().items()]
+    told += ["views"] if model.scorer.reads_views or model.users.reads_views else []
     return hashlib.blake2b("\0".join(told).encode(), digest_size=16).hexdigest()
 
 
-def brought_up_to_date(
+def brought_up_to_date(  # noqa: PLR0913  (whose vectors, how they are kept, and who makes them)
     model: TransRec,
     dataset: Dataset,
     folder: Path,
@@ -80,6 +84,7 @@ def brought_up_to_date(
     place: int | None = 0,
     precision: Precision = "float32",
     progress: Progress | None = None,
+    encoding: Encoding | None = None,
 ) -> KeptVectors:
     """The vectors of a dataset's items under a model: those that are kept, and new ones where items are new or have changed.
 
@@ -93,6 +98,7 @@ def brought_up_to_date(
         place: which of the platforms that the model has learned from it is, None: none of them.
         precision: ``"float16"`` takes half the room, and scores are computed in float32 of what is left of the vectors.
         progress: told how far it is.
+        encoding: who encodes windows of items when none of their vectors are kept; this process when None.
 
     Raises:
         DataError: the model can read nothing of what the items have.
@@ -100,7 +106,7 @@ def brought_up_to_date(
     if place is None:
         prepared_for(model, dataset, place=None, progress=progress)
     key = fingerprint_of(model, place)
-    wanted = _Wanted(model, dataset, key, place or 0, precision)
+    wanted = _Wanted(model, dataset, key, place or 0, precision, encoding)
     own = folder / f"vectors-{_digest(key, dataset.catalog.fingerprint, precision, str(FORMAT))}"
     encoded: list[int] = []
     grown_once(own, functools.partial(_make, wanted, _former(folder, wanted), progress, encoded))
@@ -141,6 +147,7 @@ class _Wanted:
     key: str
     platform: int
     precision: Precision
+    encoding: Encoding | None
 
     @property
     def catalog(self) -> Catalog:
@@ -152,7 +159,7 @@ class _Former:
     """Vectors of the same model that were kept for other items, or for these before some changed."""
 
     rows: Mapping[bytes, int]
-    vectors_VD: np.ndarray
+    kept_VW: np.ndarray
     readable_V: np.ndarray
 
     def found(self, keys: np.ndarray) -> np.ndarray:
@@ -176,22 +183,12 @@ def _make(wanted: _Wanted, former: _Former | None, progress: Progress | None, en
     """Fill a folder with the vectors of every row, a window of rows after the other."""
     catalog = wanted.catalog
     filling = Filling(building, "the item tower")
-    store = (
-        None if former is not None else prepared_for(wanted.model, wanted.dataset, place=wanted.platform, progress=progress)
-    )
     filling.notes.update(index=FORMAT, model=wanted.key, catalog=catalog.fingerprint, precision=wanted.precision)
     filling.notes.update(dataset=wanted.dataset.fingerprint, by_id="identity" in wanted.model.items.preparers())
+    windows = [np.arange(at, min(at + WINDOW, len(catalog))) for at in range(filling.done, len(catalog), WINDOW)]
     try:
-        for at in range(filling.done, len(catalog), WINDOW):
-            rows = np.arange(at, min(at + WINDOW, len(catalog)))
-            if store is not None:
-                vectors_nD = encode_items(wanted.model, store.of_rows(rows))
-                readable_n = ~np.isin(rows, store.unreadable)
-                encoded.append(len(rows))
-            else:
-                assert former is not None
-                vectors_nD, readable_n, fresh = _reused(wanted, former, rows)
-                encoded.append(fresh)
+        for rows, (vectors_nD, readable_n, fresh) in zip(windows, _made(wanted, former, windows, progress), strict=True):
+            encoded.append(fresh)
             held = vectors_nD.cpu().to(torch.float16 if wanted.precision == "float16" else torch.float32)
             filling.append({"vectors": held, "readable": torch.from_numpy(readable_n)}, int(rows[-1]) + 1)
             filling.commit()
@@ -203,24 +200,36 @@ def _make(wanted: _Wanted, former: _Former | None, progress: Progress | None, en
     filling.finish()
     pl.DataFrame({"id": catalog.ids, "content": list(catalog.content_keys)}).write_parquet(building / _ITEMS)
     # sparse: room for items to come, which takes no place on the disk
-    size, each = (
-        (building / "vectors.npy").stat().st_size,
-        wanted.model.items.width * (2 if wanted.precision == "float16" else 4),
-    )
-    os.truncate(building / "vectors.npy", size + each * _room(len(catalog)))
+    path = building / "vectors.npy"
+    each = np.load(path, mmap_mode="r").strides[0]
+    os.truncate(path, path.stat().st_size + each * _room(len(catalog)))
+
+
+def _made(
+    wanted: _Wanted, former: _Former | None, windows: Sequence[np.ndarray], progress: Progress | None
+) -> Iterator[tuple[Tensor, np.ndarray, int]]:
+    """The vectors of each window, which of its items are readable, and how many were encoded for it."""
+    if former is not None:
+        yield from (_reused(wanted, former, rows) for rows in windows)
+    elif wanted.encoding is not None:
+        for vectors_nD, readable_n in wanted.encoding(wanted.model, wanted.platform, windows):
+            yield vectors_nD, readable_n, len(readable_n)
+    else:
+        store = prepared_for(wanted.model, wanted.dataset, place=wanted.platform, progress=progress)
+        for rows in windows:
+            yield encode_items(wanted.model, store.of_rows(rows)), ~np.isin(rows, store.unreadable), len(rows)
 
 
 def _reused(wanted: _Wanted, former: _Former, rows: np.ndarray) -> tuple[Tensor, np.ndarray, int]:
     """Vectors of some rows, those that are new or have changed encoded now; which are readable; how many were encoded."""
     places = former.found(wanted.catalog.content_keys[rows])
     new = np.flatnonzero(places < 0)
-    kept_nD = torch.from_numpy(former.vectors_VD[places.clip(min=0)].astype(np.float32))
+    kept_nD = torch.from_numpy(former.kept_VW[places.clip(min=0)].astype(np.float32))
     readable_n = former.readable_V[places.clip(min=0)].copy()
     if len(new):
-        items = Catalog.from_items(wanted.catalog.items(rows[new]))
-        store = ContentStore.prepare(items, wanted.model.items.preparers()).of_platform(wanted.platform)
-        kept_nD[torch.from_numpy(new)] = encode_items(wanted.model, store).float().cpu()
-        readable_n[new] = ~np.isin(np.arange(len(new)), store.unreadable)
+        kept_nD[torch.from_numpy(new)], readable_n[new] = encode_rows(
+            wanted.model, wanted.catalog, rows[new], wanted.platform
+        )
     return kept_nD, readable_n, len(new)
 
 
@@ -242,9 +251,9 @@ def _opened(folder: Path, model: TransRec, key: str, encoded: int) -> KeptVector
         raise RunError(f"the index is damaged: {error}", where=str(folder), remedy="remove the folder") from None
     memory = torch.from_numpy(room)
     if model.device.type == "cpu":
-        vectors = ItemVectors(memory[: len(head)], memory)
+        vectors = ItemVectors(memory[: len(head)], memory, width=model.items.width)
     else:
-        vectors = ItemVectors(memory[: len(head)].to(model.device))
+        vectors = ItemVectors(memory[: len(head)].to(model.device), width=model.items.width)
     return KeptVectors(folder, vectors, np.flatnonzero(~readable), encoded, key)
 
 

@@ -19,7 +19,7 @@ from transrec.retrieval.approximate import ApproximateSearch
 from transrec.retrieval.encoding import encode_given
 from transrec.retrieval.index import CatalogIndex, encode_histories
 from transrec.retrieval.journal import Change, Journal
-from transrec.retrieval.kept import KeptVectors, Precision, brought_up_to_date
+from transrec.retrieval.kept import Encoding, KeptVectors, Precision, brought_up_to_date
 from transrec.retrieval.live import LiveCatalog, Snapshot
 from transrec.retrieval.queries import KnownCounts, served_counts
 
@@ -28,7 +28,7 @@ MEASURED_BY = 256
 """Users for whom the recall of approximate search is measured."""
 
 
-def open_live(
+def open_live(  # noqa: PLR0913  (whose vectors, how they are kept, and who makes them)
     model: TransRec,
     dataset: Dataset,
     folder: Path,
@@ -36,6 +36,7 @@ def open_live(
     place: int | None = 0,
     precision: Precision = "float32",
     progress: Progress | None = None,
+    encoding: Encoding | None = None,
 ) -> tuple[LiveCatalog, KeptVectors]:
     """A catalog that changes, with everything that was changed before; and what is kept of its vectors.
 
@@ -49,12 +50,13 @@ def open_live(
         place: which of the platforms that the model has learned from it is, None: none of them.
         precision: of the vectors that are kept.
         progress: told how far it is.
+        encoding: who encodes when no vectors are kept; this process when None.
 
     Raises:
         DataError: the model can read nothing of what the items have.
         RunError: what was written down is damaged.
     """
-    kept = brought_up_to_date(model, dataset, folder, place=place, precision=precision, progress=progress)
+    kept = brought_up_to_date(model, dataset, folder, place=place, precision=precision, progress=progress, encoding=encoding)
     first = Snapshot(dataset.catalog, _index(model, dataset, kept, place), ApproximateSearch.open(kept.folder))
     journal = Journal(folder / CHANGES, kept.model)
     now = replayed(model, first, journal.read(), journal.model, platform=place or 0)

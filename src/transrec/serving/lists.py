@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -40,6 +40,9 @@ SCHEMA = pa.schema(
     metadata={"transrec.lists": "1"},
 )
 """One row for each user and place in the list: what SQL, pandas, Polars and Spark join and filter without unnesting."""
+
+Making = Callable[["Lists", Sequence[range]], Iterator[pa.Table]]
+"""From lists that are to be written and the users of parts: what :meth:`Lists.part` gives for each, in this order."""
 
 _PLAN = "plan.json"
 
@@ -74,6 +77,19 @@ class Written:
     without: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Shown:
+    """What may be shown, read once for all parts.
+
+    Attributes:
+        allowed_V: which items, bool of shape (V,); None: all.
+        ids: of all items.
+    """
+
+    allowed_V: np.ndarray | None
+    ids: pa.Array
+
+
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class Lists:
@@ -91,13 +107,16 @@ class Lists:
     dataset: Dataset
     settings: ListSettings
 
-    def write(self, out: Path, *, overwrite: bool = False, progress: Progress | None = None) -> Written:
+    def write(
+        self, out: Path, *, overwrite: bool = False, progress: Progress | None = None, making: Making | None = None
+    ) -> Written:
         """Write the lists; what an interrupted call has finished is taken from the folder ``.NAME.parts`` beside the file.
 
         Args:
             out: the Parquet file; it appears when it is whole.
             overwrite: replace a file that is there, and begin anew where lists of another kind were interrupted.
             progress: told how far it is.
+            making: who makes the parts; this process when None.
 
         Raises:
             RunError: the file is there already, or what was interrupted was asked for otherwise.
@@ -108,28 +127,27 @@ class Lists:
             raise RunError(f"{out} is there already", remedy="give another --out, or add --overwrite to write it anew")
         require_place(out)
         folder = out.with_name(f".{out.name}.parts")
-        allowed, ids = self._allowed(), pa.array(self.now.catalog.ids, pa.string())  # before anything is written
+        shown = self.shown()  # before anything is written
         self._begin(folder, overwrite=overwrite)
         count = len(self.dataset.interactions.users)
-        parts, before, listed = [], 0, 0
-        for start in range(0, count, USERS_AT_ONCE):
-            stop = min(start + USERS_AT_ONCE, count)
-            part = folder / f"{start:012d}.parquet"
-            if part.exists():
-                before += stop - start
-            else:
-                _write_whole(part, [self._part(start, stop, allowed, ids)])
-            parts.append(part)
-            listed += int((pq.read_table(part, columns=["rank"])["rank"].to_numpy() == 1).sum())
+        every = [range(start, min(start + USERS_AT_ONCE, count)) for start in range(0, count, USERS_AT_ONCE)]
+        parts = {users: folder / f"{users.start:012d}.parquet" for users in every}
+        missing = [users for users, part in parts.items() if not part.exists()]
+        made = making(self, missing) if making else (self.part(users, shown) for users in missing)
+        done = before = count - sum(map(len, missing))
+        for users, table in zip(missing, made, strict=True):
+            _write_whole(parts[users], [table])
+            done += len(users)
             if progress:
-                progress("recommending for users", stop, count)
-        _write_whole(out, parts)
+                progress("recommending for users", done, count)
+        listed = sum(int((pq.read_table(p, columns=["rank"])["rank"].to_numpy() == 1).sum()) for p in parts.values())
+        _write_whole(out, list(parts.values()))
         shutil.rmtree(folder)
         return Written(count, before, count - listed)
 
     def _begin(self, folder: Path, *, overwrite: bool) -> None:
         """The folder of parts with the plan that they follow."""
-        plan = self._plan()
+        plan = self.plan()
         path = folder / _PLAN
         if path.exists() and json.loads(path.read_text()) != plan:
             if not overwrite:
@@ -144,7 +162,7 @@ class Lists:
         unfinished.write_text(json.dumps(plan))
         put_in_place(unfinished, path)
 
-    def _plan(self) -> dict[str, object]:
+    def plan(self) -> dict[str, object]:
         """Everything that the lists depend on."""
         index = self.now.index
         state = hashlib.blake2b(digest_size=16)
@@ -159,34 +177,42 @@ class Lists:
             **self.settings.model_dump(mode="json"),
         }
 
-    def _allowed(self) -> np.ndarray | None:
-        """Which items may be shown, bool (V,); None: all."""
-        where, exclude = self.settings.where, self.settings.exclude
+    def shown(self) -> Shown:
+        """What may be shown.
+
+        Raises:
+            DataError: the filter cannot be used.
+        """
+        where, exclude, catalog = self.settings.where, self.settings.exclude, self.now.catalog
+        ids = pa.array(catalog.ids, pa.string())
         if where is None and not exclude:
-            return None
-        catalog = self.now.catalog
+            return Shown(None, ids)
         allowed_V = np.ones(len(catalog), dtype=bool) if where is None else allowed_by(where, catalog).copy()
         rows = catalog.rows(exclude)
         allowed_V[rows[rows >= 0]] = False
-        return allowed_V
+        return Shown(allowed_V, ids)
 
-    def _part(self, start: int, stop: int, allowed: np.ndarray | None, ids: pa.Array) -> pa.Table:
-        """The lists of the users from ``start`` to ``stop`` (exclusive)."""
-        events = self.dataset.interactions
+    def part(self, users: range, shown: Shown) -> pa.Table:
+        """The lists of these users, of the form :data:`SCHEMA`.
+
+        Raises:
+            EvaluationError: a score is not finite.
+        """
+        events, start, stop = self.dataset.interactions, users.start, users.stop
         first, last = events.offsets[start], events.offsets[stop]
         times = whole_seconds(events.times[first:last]) if self.model.users.reads_times else None
         histories = Histories(events.rows[first:last], events.offsets[start : stop + 1] - first, times)
         hidden = Histories.from_lists([[]] * len(histories)) if self.settings.seen else histories
         queries = encode_histories(self.model, self.now.index, histories)
-        top = self.now.index.weighing(self.settings.popularity).search(queries, self.settings.k, hidden, allowed)
+        top = self.now.index.weighing(self.settings.popularity).search(queries, self.settings.k, hidden, shown.allowed_V)
         rows_BK, scores_BK = top.rows_BK.cpu().numpy(), top.scores_BK.cpu().numpy()
-        users, places = np.nonzero(rows_BK >= 0)
+        owners, places = np.nonzero(rows_BK >= 0)
         named = pa.array(events.users.slice(start, stop - start).to_list(), pa.string())
         columns = [
-            named.take(pa.array(users)),
+            named.take(pa.array(owners)),
             pa.array((places + 1).astype(np.int32)),
-            ids.take(pa.array(rows_BK[users, places])),
-            pa.array(scores_BK[users, places].astype(np.float32)),
+            shown.ids.take(pa.array(rows_BK[owners, places])),
+            pa.array(scores_BK[owners, places].astype(np.float32)),
         ]
         return pa.table(columns, schema=SCHEMA)
 
