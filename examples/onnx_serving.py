@@ -87,10 +87,12 @@ class ExportedRun:
         inputs = {"items": self.vectors[recent][None], "mask": np.ones((1, len(recent)), dtype=bool)}
         if users["reads_times"]:  # nothing is known of when the events were
             inputs["times"] = np.full((1, len(recent)), users["unknown_time"], dtype=np.int64)
-        state, vectors = self.run(users["graph"]["file"], **inputs)[0], self.vectors
-        if scorer["kind"] == "cosine":
-            state, vectors = state / np.linalg.norm(state), vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-        scores = scorer["scale"] * vectors @ state + self.prior
+        # one state, or several interests, of which the one that fits best counts
+        states, vectors = self.run(users["graph"]["file"], **inputs)[0].reshape(-1, self.vectors.shape[1]), self.vectors
+        if scorer["kind"] != "dot":
+            states, vectors = (each / np.linalg.norm(each, axis=1, keepdims=True) for each in (states, vectors))
+        scores = scorer["scale"] * (vectors @ states.T).max(axis=1)
+        scores = (2 * scores - 2 if scorer["kind"] == "distance" else scores) + self.prior
         scores[places] = -np.inf
         best = np.argsort(-scores, kind="stable")[: min(k, len(scores) - len(set(places)))]
         return [(self.ids[place], self.titles[place], float(scores[place])) for place in best]

@@ -37,6 +37,9 @@ SECOND: dict[str, object] = {
 }
 """Two trainings: one as in the recipe, then a shorter one with fewer candidates, in which encoders can learn, too."""
 
+HINGE: dict[str, object] = {"model.scorer": "distance", "model.prior": "none", "objective.kind": "hinge"}
+"""Metric learning, which counts have no place in; to be read beside "without counts"."""
+
 CHOICES: dict[str, dict[str, object]] = {
     DEFAULT: {},
     "without counts": {"model.prior": "none"},
@@ -66,6 +69,29 @@ CHOICES: dict[str, dict[str, object]] = {
     "frozen and then frozen": SECOND,
     "frozen and then top block": {**SECOND, "tune": "top:1"},
     "nothing given for rare items": {"training.rare_allowance": 0.0},
+    "two interests": {"model.users.interests.count": 2},
+    "three interests": {"model.users.interests.count": 3},
+    "three interests, diversity": {"model.users.interests.count": 3, "objective.added.diversity": 1.0},
+    "three interests, queries": {
+        "model.users.interests": {"count": 3, "seeds": "queries", "rounds": 0},
+    },
+    "four interests, adaptive": {"model.users.interests": {"count": 4, "adaptive": True}},
+    "hinge": HINGE,
+    "hinge, three interests": {**HINGE, "model.users.interests.count": 3},
+    "hinge, three interests, diversity": {
+        **HINGE,
+        "model.users.interests.count": 3,
+        "objective.added.diversity": 10.0,
+    },
+    "Barlow Twins beside": {
+        "model.users.mask_token": True,
+        "objective.added.barlow": 0.004,
+        "objective.barlow.width": 256,
+    },
+    "Barlow Twins before": {
+        "model.users.mask_token": True,
+        "stages": [{"objective": {"kind": "barlow"}, "tune": "frozen", "training": {"epochs": 4}}],
+    },
 }
 """One row each: what is changed, by dotted name."""
 

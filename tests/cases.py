@@ -45,14 +45,21 @@ class Case:
     """A model, its objective (of this kind, with these settings) and its batches, made anew from one seed."""
 
     def __init__(
-        self, seed: int = 0, objective: str = "softmax", *, users: Mapping[str, object] | None = None, **chosen: object
+        self,
+        seed: int = 0,
+        objective: str = "softmax",
+        *,
+        users: Mapping[str, object] | None = None,
+        model: Mapping[str, object] | None = None,
+        added: Mapping[str, object] | None = None,
+        **chosen: object,
     ) -> None:
         self.dataset = platform()
         prior = "counts" if objective in ("softmax", "gbce") else "none"
-        form = SETTINGS.updated({"prior": prior, "users": dict(users or {})})
+        form = SETTINGS.updated({"prior": prior, "users": dict(users or {}), **(model or {})})
         self.model = TransRec.build(form, [self.dataset.catalog], seed=seed)
         self.store = ContentStore.prepare(self.dataset.catalog, self.model.items.preparers())
-        settings = ObjectiveSettings.from_mapping({"kind": objective, objective: chosen})
+        settings = ObjectiveSettings.from_mapping({"kind": objective, objective: chosen, **(added or {})})
         self.objective: Objective = build_objective(settings, self.model)
         split = leave_one_out(self.dataset.interactions)
         self.counts = Counts.of(split, len(self.dataset.catalog)) if self.objective.asks_counts else None

@@ -7,7 +7,7 @@ D width.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +23,13 @@ from torch import nn
 from transrec.data.batches import SequenceBatch
 from transrec.data.catalog import Catalog
 from transrec.data.sealing import aside_of, put_in_place, write_whole
+from transrec.data.stamping import UNSTAMPED, stamp, stamp_damage
 from transrec.errors import ModelError, RunError
 from transrec.items.identity import IdentityEncoder
 from transrec.items.settings import ItemSettings
 from transrec.items.tower import ItemEncoder, build_items
 from transrec.prior import CountPrior
-from transrec.scoring import CosineScorer, DotScorer, Scorer
+from transrec.scoring import BestInterest, CosineScorer, DistanceScorer, DotScorer, FusedViewScorer, Fusing, Scorer
 from transrec.settings import Settings, read_yaml
 from transrec.users.encoder import UserEncoder
 from transrec.users.settings import UserSettings
@@ -47,8 +48,12 @@ class ModelSettings(Settings):
     """The item tower."""
     users: UserSettings = UserSettings()
     """The user tower."""
-    scorer: Literal["cosine", "dot"] = "cosine"
-    """How a user and an item meet: cosine with a learned temperature, or (as published) the plain inner product."""
+    scorer: Literal["cosine", "dot", "distance", "views"] = "cosine"
+    """How a user and an item meet: cosine with a learned temperature, (as published) the plain inner product, the squared
+    distance on the unit sphere, for the objective hinge, or views: a cosine with each view of an item and one score of them
+    (MISSRec). Of several interests of a user the best counts."""
+    fusing: Fusing = "dynamic"
+    """How the scorer views makes one score: dynamic, a mean that learns to lean to the best view; or static, the mean."""
     temperature: float = Field(default=0.07, ge=0.01)
     """Where the temperature of the cosine starts."""
     prior: Literal["counts", "none"] = "counts"
@@ -101,6 +106,7 @@ class TransRec(nn.Module):
             )
         if items.width != users.width:
             raise ModelError(f"items have the width {items.width}, the user encoder takes {users.width}")
+        scorer.check(list(items.encoders))
         self.items = items
         self.users = users
         self.scorer = scorer
@@ -110,7 +116,7 @@ class TransRec(nn.Module):
     def forward(self, batch: SequenceBatch) -> Outputs:
         """Encode each distinct item once, then every history."""
         items = self.items(batch.items)  # each distinct item once
-        users = self.users(items.fused_UD[batch.history_BL], batch.mask_BL, batch.times_BL)
+        users = self.users(items.read_by(self.users)[batch.history_BL], batch.mask_BL, batch.times_BL)
         return Outputs(items, users)
 
     @property
@@ -142,23 +148,29 @@ class TransRec(nn.Module):
             items = build_items(settings.items, catalogs)
             resolved = settings.model_copy(update={"items": items.settings})
             users = build_users(resolved.items.width, resolved.users)
-            return cls(items, users, _build_scorer(resolved), resolved, _build_prior(resolved))
+            return cls(items, users, _build_scorer(resolved, items), resolved, _build_prior(resolved))
 
-    def fresh_for(self, catalog: Catalog, *, seed: int = 0) -> TransRec:
-        """A model of the same form for another platform: the same encoders, everything else fresh.
+    def fresh_for(self, catalog: Catalog, *, grown: bool = False, seed: int = 0) -> TransRec:
+        """A model of the same form for another platform: copies of the encoders, everything else fresh.
 
-        An identity encoder gets a table for the items of the catalog; the others are copies of this model's.
+        Args:
+            catalog: of the platform.
+            grown: whether it is the same platform: an identity table, else fresh, keeps the rows of the ids that it knows.
+            seed: of what is fresh.
         """
+
+        def own(encoder: nn.Module) -> nn.Module:
+            if not isinstance(encoder, IdentityEncoder):
+                return copy.deepcopy(encoder)
+            return encoder.grown(catalog.ids) if grown else IdentityEncoder(catalog.ids, self.items.width)
+
         with _seeded(seed):
-            encoders = {
-                name: IdentityEncoder(catalog.ids, self.items.width) if name == "identity" else copy.deepcopy(encoder)
-                for name, encoder in self.items.encoders.items()
-            }
+            encoders = {name: own(encoder) for name, encoder in self.items.encoders.items()}
             one = self.items.settings.model_copy(update={"platforms": 1})
             items = ItemEncoder(encoders, one)  # type: ignore[arg-type]
-            own = self.settings.model_copy(update={"items": one})
-            users = build_users(own.items.width, own.users)
-            return TransRec(items, users, _build_scorer(own), own, _build_prior(own))
+            resolved = self.settings.model_copy(update={"items": one})
+            users = build_users(resolved.items.width, resolved.users)
+            return TransRec(items, users, _build_scorer(resolved, items), resolved, _build_prior(resolved))
 
     # ---- disk ---------------------------------------------------------------------------------------------------------
 
@@ -207,7 +219,7 @@ class TransRec(nn.Module):
         settings = ModelSettings.from_mapping(document["model"], where=str(folder / SETTINGS))
         items = ItemEncoder.from_assets(folder / "encoders", settings.items)
         users = build_users(settings.items.width, settings.users)
-        model = cls(items, users, _build_scorer(settings), settings, _build_prior(settings))
+        model = cls(items, users, _build_scorer(settings, items), settings, _build_prior(settings))
         load_weights(model, folder / WEIGHTS)
         return model.to(device).eval()
 
@@ -239,7 +251,8 @@ class TransRec(nn.Module):
 def save_weights(module: nn.Module, path: Path) -> None:
     """Write a module's parameters and buffers as safetensors, whole or not at all; tensors that share memory once."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    safetensors.torch.save_model(module, str(aside_of(path)))
+    safetensors.torch.save_model(module, str(aside_of(path)), metadata=dict(UNSTAMPED))
+    stamp(aside_of(path))
     put_in_place(aside_of(path), path)
 
 
@@ -253,6 +266,8 @@ def load_weights(module: nn.Module, path: Path) -> None:
         told = f"the weights are missing: there is no {path.name}"
         raise RunError(told, where=str(path.parent), remedy="copy the run folder again")
     try:
+        if trouble := stamp_damage(path):
+            raise RunError(f"the weights are damaged: {trouble}", where=str(path), remedy="copy the run folder again")
         safetensors.torch.load_model(module, str(path))
     except (SafetensorError, OSError) as error:
         raise RunError(f"the weights are damaged: {error}", where=str(path), remedy="copy the run folder again") from None
@@ -272,8 +287,15 @@ def _seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def _build_scorer(settings: ModelSettings) -> Scorer:
-    return CosineScorer(settings.temperature) if settings.scorer == "cosine" else DotScorer()
+def _build_scorer(settings: ModelSettings, items: ItemEncoder) -> Scorer:
+    made: Mapping[str, Callable[[], Scorer]] = {
+        "cosine": lambda: CosineScorer(settings.temperature),
+        "dot": DotScorer,
+        "distance": DistanceScorer,
+        "views": lambda: FusedViewScorer(list(items.encoders), settings.temperature, settings.fusing),
+    }
+    scorer = made[settings.scorer]()
+    return BestInterest(scorer) if settings.users.interests.count else scorer
 
 
 def _build_prior(settings: ModelSettings) -> CountPrior | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
+from pydantic import Field
 
 from transrec._version import __version__
 from transrec.data.dataset import Dataset
@@ -44,7 +45,7 @@ PARAMETERS = "parameters.json"
 CARD = "README.md"
 """The model card; it is written last, so that a run without one has not ended."""
 
-FITTING = ("stages", "objective", "training", "split", "tune")
+FITTING = ("stages", "objective", "training", "split", "tune", "continuing")
 """Sections of the settings file that can be given back with --config, with the model's own."""
 
 
@@ -73,6 +74,8 @@ class RunRecord(Settings):
     """How."""
     stages: tuple[dict[str, Any], ...] = ()
     """The trainings before it, in order, where there were any."""
+    continuing: dict[str, Any] = Field(default={})
+    """How it went on from its source, where that learned from the same platform; empty where it did not."""
 
     def place_of(self, dataset: Dataset) -> int | None:
         """Which of the run's datasets this is, as it was or as it has grown; None if the run has not learned from it."""
@@ -114,6 +117,7 @@ class RunRecord(Settings):
         present = read_yaml(path) if path.exists() else {}
         own = self.model_dump(mode="json")
         fitting = {name: own.pop(name) for name in FITTING}
+        fitting = {name: value for name, value in fitting.items() if value or name != "continuing"}
         document = {**present, **fitting, "run": own}
         write_whole(path, yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
 

@@ -1,18 +1,30 @@
 """The values that pass between the towers, the scorer and the objectives.
 
 Tensor names carry their axes: B users in the batch, L history length, U distinct items in the batch, D width,
-K interests.
+K interests, M views, W width of what is kept of an item: D, or (1 + M) D with its views.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 UserKind = Literal["states", "interests"]
+
+
+class Reader(Protocol):
+    """A part that reads items: a scorer or a user encoder.
+
+    Attributes:
+        reads_views: whether it is given :attr:`ItemViews.side_by_side`, and not the vectors alone.
+    """
+
+    reads_views: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,6 +41,22 @@ class ItemViews:
     present: Mapping[str, Tensor]
     fused_UD: Tensor
 
+    def read_by(self, *readers: Reader) -> Tensor:
+        """What these parts need of the items, (U, W): their vectors, with their views behind them if one reads views."""
+        return self.side_by_side if any(reader.reads_views for reader in readers) else self.fused_UD
+
+    @property
+    def side_by_side(self) -> Tensor:
+        """Each item's vector and behind it its views, brought to length 1, (U, (1 + M) D).
+
+        A view that is absent is exactly zero, which no other is: presence need not be kept besides.
+        """
+        units = [
+            torch.where(self.present[name][:, None], F.normalize(view_UD, dim=-1), 0.0)
+            for name, view_UD in self.views.items()
+        ]
+        return torch.cat([self.fused_UD, *units], dim=-1)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UserOutput:
@@ -38,11 +66,19 @@ class UserOutput:
         kind: ``"states"``: a vector at every position, (B, L, D); ``"interests"``: several vectors a user, (B, K, D).
         vectors: of the shape that the kind says.
         mask_BL: which positions hold an item, bool.
+        real_BK: of interests, which a user has, bool, the first always; the others are copies of the first, which change no
+            maximum. None: all of them.
     """
 
     kind: UserKind
     vectors: Tensor
     mask_BL: Tensor
+    real_BK: Tensor | None = None
+
+    @property
+    def scored(self) -> Tensor:
+        """What a scorer takes: the state at the last item, (B, D), or the interests, (B, K, D)."""
+        return self.last_BD if self.kind == "states" else self.vectors
 
     @property
     def last_BD(self) -> Tensor:

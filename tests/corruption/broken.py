@@ -45,6 +45,7 @@ class SetAside:
         kept: how many rows are kept without what is wrong.
         told: what must be told besides: the place, and the remedy.
         command: what is typed in that folder.
+        items: so many are left, at least.
     """
 
     name: str
@@ -54,6 +55,7 @@ class SetAside:
     kept: int
     told: tuple[str, ...]
     command: str = INGEST
+    items: int = 11
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -28,6 +28,9 @@ def _widened(folder: Path) -> None:
     (folder / "items.csv").write_text("\n".join([lines[0], *(line.rsplit(",", 1)[0] + ",1 2" for line in lines[1:])]))
 
 
+STUDY = "study kinds run --data data"
+SOURCES = "study sources data --target data --config small.yaml"
+
 REFUSED = (
     Refused(
         "one user with one event",
@@ -58,6 +61,11 @@ REFUSED = (
     Refused("filter that is none, for all", nothing, ALL + "new.parquet --where price<<5", ("price<<5", "compares columns")),
     Refused("report below a file", with_text("new", "mine"), "report run --out new/x.html", ("new/x.html", "--out")),
     Refused("report over a folder", with_text("new/x", "mine"), "report run --out new", ("new",)),
+    *(
+        Refused(f"{how}, {command.partition(' run')[0]}", with_text("new", "mine"), f"{command} --out {out}", (out, "--out"))
+        for command in ("compare run --data data", STUDY, STUDY.replace("kinds", "fractions"), SOURCES, "demo")
+        for how, out in (("out is a file", "new"), ("out below a file", "new/x"))
+    ),
     Refused("plots into a file", with_text("new", "mine"), "check data --plots new", ("new", "--plots")),
     Refused("run is a file", with_text("new", "mine"), RECOMMEND.replace("run", "new"), ("new", "transrec train")),
     Refused("data is a run", nothing, TRAIN.replace("data", "run"), ("run is not a dataset folder", "transrec ingest")),

@@ -7,15 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from corruption import broken_encoders, broken_folders, broken_places, broken_settings, broken_tables
+from corruption import broken_encoders, broken_folders, broken_places, broken_settings, broken_sources, broken_tables
 from corruption.broken import INGEST, RECOMMEND, TRAIN, Refused, digests
 from corruption.conftest import Ended
 
 REFUSED = [
     kind
-    for file in (broken_tables, broken_settings, broken_folders, broken_encoders, broken_places)
+    for file in (broken_tables, broken_settings, broken_folders, broken_encoders, broken_places, broken_sources)
     for kind in file.REFUSED
 ]
+
+
+WRITING = ("export run", "recommend run --all", "compare run --data data", "study kinds run --data data", "demo")
 
 
 @pytest.mark.parametrize("kind", REFUSED, ids=lambda kind: kind.name)
@@ -37,7 +40,7 @@ def test_the_kinds_are_many_and_differ() -> None:
     assert all(kind.told for kind in REFUSED)
 
 
-@pytest.mark.parametrize("command", [INGEST, TRAIN, "export run --out new", "recommend run --all --out new.parquet"])
+@pytest.mark.parametrize("command", [INGEST, TRAIN, *(f"{command} --out new" for command in WRITING)])
 def test_a_folder_of_others(
     command: str, folder: Path, typed: Callable[[str], Ended], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -111,8 +111,10 @@ def parity(graph, folder):
         {"start": "fresh", "mask_token": True, "adapter": 4},
         {"kind": "gated", "attention": "bidirectional", "gated": {"time_bias": False}},
         {"kind": "gated", "start": "fresh"},
+        {"interests": {"count": 3, "adaptive": True}},
+        {"kind": "gated", "interests": {"count": 2, "seeds": "queries", "rounds": 0}},
     ],
-    ids=["published", "causal", "gated-without-times", "gated"],
+    ids=["published", "causal", "gated-without-times", "gated", "interests", "asked interests"],
 )
 def test_user_towers(chosen, tmp_path):
     parity(UserGraph(users(**chosen)), tmp_path)

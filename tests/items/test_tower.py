@@ -13,9 +13,9 @@ from torch import nn
 from transrec.data.batches import ItemBatch, ItemPart
 from transrec.data.catalog import Catalog, Item
 from transrec.errors import BackboneError, DataError, ModelError, RunError, SettingsError
+from transrec.finding import class_at
 from transrec.items.encoder import ModalityEncoder
 from transrec.items.features import FeatureEncoder
-from transrec.items.finding import encoder_class
 from transrec.items.identity import IdentityEncoder
 from transrec.items.image import ImageEncoder, ImageSettings
 from transrec.items.settings import ItemSettings
@@ -203,23 +203,6 @@ def test_a_folder_that_is_not_whole(make_tower, tmp_path):
         ItemEncoder.from_assets(tmp_path, tower.settings)
 
 
-@pytest.mark.parametrize(
-    ("path", "complaint"),
-    [
-        ("no_such_module:Thing", "cannot be imported"),
-        ("json:NoSuchThing", "cannot be imported"),
-        ("json:JSONDecoder", "is not a ModalityEncoder"),
-        ("torch.nn:Linear", "is not a ModalityEncoder"),
-        ("json:loads", "is not a ModalityEncoder"),
-        ("JSONDecoder", "is not an import path"),
-        ("transrec.items.text:", "is not an import path"),
-    ],
-)
-def test_only_encoders_can_be_named(path, complaint):
-    with pytest.raises(ModelError, match=complaint):
-        encoder_class(path)
-
-
 # ---- building ---------------------------------------------------------------------------------------------------------
 
 
@@ -264,7 +247,7 @@ def test_a_modality_that_no_catalog_has(modalities, parts, pool):
 
 
 def test_an_encoder_of_ones_own_takes_the_place_of_the_built_in_one(parts, pool, monkeypatch):
-    monkeypatch.setattr("transrec.items.tower.encoder_class", lambda path, **_: {"mine:It": OptionsEncoder}[path])
+    monkeypatch.setattr("transrec.items.tower.class_at", lambda path, _, **__: {"mine:It": OptionsEncoder}[path])
     chosen = {"custom": {"audio": "mine:It"}, "custom_options": {"audio": {"ids": "a,b", "width": "12"}}}
     tower = build_items(ItemSettings(**parts, **chosen, modalities=("audio",)), [Catalog.from_items(pool)])
     assert isinstance(tower.encoders["audio"], OptionsEncoder)
@@ -316,7 +299,7 @@ def test_bad_vectors_are_found_when_the_tower_is_built():
 def test_every_encoder_is_the_contract():
     for kind in (TextEncoder, ImageEncoder, FeatureEncoder, IdentityEncoder):
         assert issubclass(kind, ModalityEncoder)
-        assert encoder_class(f"{kind.__module__}:{kind.__qualname__}") is kind
+        assert class_at(f"{kind.__module__}:{kind.__qualname__}", ModalityEncoder) is kind
 
 
 def test_one_identity_table_for_platforms_that_share_ids_is_refused():

@@ -1,20 +1,18 @@
-"""Barlow Twins: the values that its equation has, what a view shows, and a head that is no part of a run."""
+"""Barlow Twins: the values that its equation has, and a head that is no part of a run."""
 
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import safetensors.torch
 import torch
 import yaml
-from cases import SETTINGS, Case, platform, timed_case
+from cases import SETTINGS, Case, platform
 from rich.console import Console
 from torch import Tensor
 
-from transrec.data.augmenting import HIDDEN, PADDED
 from transrec.data.batches import SequenceBatches
 from transrec.errors import ModelError, SettingsError
 from transrec.model import TransRec
@@ -80,31 +78,6 @@ def test_the_projector_is_drawn_from_its_seed_and_leaves_the_random_state_alone(
     assert [tuple(linear.weight.shape) for linear in one.maps] == [(6, 4), (6, 6), (6, 6)]
     same = [a.equal(b) for a, b in zip(one.parameters(), again.parameters(), strict=True)]
     assert all(same) and not one.maps[0].weight.equal(other.maps[0].weight)
-
-
-def test_a_view_of_the_history_as_it_is_gives_its_state() -> None:
-    case = timed_case("barlow", **MASKED)
-    batch = case.batches.batch(0)
-    case.model.eval()
-    outputs = case.model(batch)
-    slots_BL = torch.where(batch.mask_BL, torch.arange(batch.mask_BL.shape[1]), PADDED)
-    torch.testing.assert_close(case.objective._read(case.model, outputs, batch, slots_BL), outputs.users.last_BD)
-    cut_BL = slots_BL.masked_fill(slots_BL >= 1, PADDED)
-    only_first = case.model.users(
-        outputs.items.fused_UD[batch.history_BL[:, :1]], batch.mask_BL[:, :1], batch.times_BL[:, :1]
-    )
-    torch.testing.assert_close(case.objective._read(case.model, outputs, batch, cut_BL), only_first.last_BD)
-
-
-def test_a_hidden_item_is_not_seen() -> None:
-    case = Case(0, "barlow", users=MASKED)
-    batch = case.batches.batch(0)
-    case.model.eval()
-    slots_BL = torch.where(batch.mask_BL, torch.arange(batch.mask_BL.shape[1]), PADDED)
-    slots_BL[:, 0] = HIDDEN
-    elsewhere = replace(batch, history_BL=batch.history_BL.index_fill(1, torch.tensor([0]), 3))
-    read = [case.objective._read(case.model, case.model(b), b, slots_BL) for b in (batch, elsewhere)]
-    assert read[0].equal(read[1])
 
 
 @pytest.mark.parametrize("pooling", ["last", "mean"])

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transrec.data.batches import ItemPart, SequenceBatches
 from transrec.data.catalog import Item
 from transrec.data.dataset import Dataset
-from transrec.data.splits import leave_one_out
+from transrec.data.splits import leave_one_out, split_of
 from transrec.data.store import ContentStore
 from transrec.data.worlds import World
 from transrec.items.image import ImageEncoder
@@ -125,7 +125,7 @@ def test_what_frozen_blocks_make_is_kept_only_while_it_is_fixed(tiny: TrainSetti
     """In the first stage every item passes the networks once; with the published switches they then run at every step."""
     model, _ = built(tiny, source, "frozen")
     quiet = Console(quiet=True)
-    platform = Platform.ready(source, tiny.split, model, console=quiet)
+    platform = Platform.ready(source, split_of(source.interactions, tiny.split), model, console=quiet)
 
     def parts() -> Mapping[str, ItemPart]:
         ready = platform.encoded(model, "float32", device=torch.device("cpu"), console=quiet)

@@ -33,14 +33,17 @@ class Ground:
         new_image_backbone(folder / "image", side=32, width=16, layers=1)
         self.folder = folder
 
-    def model(self, *, modalities: Sequence[str] = ("text", "image"), pooling: str = "mean") -> TransRec:
+    def model(
+        self, *, modalities: Sequence[str] = ("text", "image"), pooling: str = "mean", scorer: str = "cosine"
+    ) -> TransRec:
         items = {
             "modalities": modalities,
             "width": 16,
             "text": {"backbone": str(self.folder / "text"), "max_length": 12, "pooling": pooling},
             "image": {"backbone": str(self.folder / "image")},
         }
-        settings = ModelSettings.from_mapping({"items": items, "users": {"layers": 1, "heads": 2, "feedforward": 16}})
+        users = {"layers": 1, "heads": 2, "feedforward": 16}
+        settings = ModelSettings.from_mapping({"items": items, "users": users, "scorer": scorer})
         return TransRec.build(settings, [self.dataset.catalog])
 
     def expected(self, row: int) -> dict[str, np.ndarray]:
@@ -109,3 +112,10 @@ def test_an_encoder_that_is_gone_is_an_error(ground: Ground, tmp_path: Path) -> 
     model.settings = model.settings.updated({"items": {"text": gone.model_dump()}})
     with pytest.raises(BackboneError, match="there is no folder"):
         published_vectors(model, ground.dataset)
+
+
+def test_a_scorer_of_views_does_not_keep_one_encoder_from_being_asked(ground: Ground) -> None:
+    model, catalog = ground.model(scorer="views"), ground.dataset.catalog
+    texts = Catalog.from_items([Item(item.id, text=item.text) for item in catalog.items(range(24)) if item.text])
+    found = published_vectors(model, Dataset(texts, ground.dataset.interactions, name="texts"))
+    assert found.keys() == {"text"} and found["text"].any(axis=1).all()

@@ -15,7 +15,7 @@ from transrec.prior import CountPrior
 from transrec.retrieval.approximate import ApproximateSearch
 from transrec.retrieval.index import CatalogIndex, Queries
 from transrec.retrieval.queries import KnownCounts
-from transrec.scoring import CosineScorer, DotScorer, Scorer
+from transrec.scoring import BestInterest, CosineScorer, DistanceScorer, DotScorer, Scorer
 
 ITEMS, USERS = 3000, 40
 
@@ -34,11 +34,13 @@ def world(scorer: Scorer, *, counted: bool = True) -> tuple[CatalogIndex, Querie
             for parameter in (*prior.weights.values(), prior.popularity):
                 parameter.fill_(0.5)
         known = KnownCounts(Counts.of_histories(histories, ITEMS), prior)
+    if scorer.takes == "interests":  # one near something of the history, and others near something else
+        users = torch.stack([users, users.roll(1, 0), users.roll(2, 0)], dim=1)
     return CatalogIndex(vectors, scorer, None, known), Queries(users, histories)
 
 
 @pytest.mark.parametrize("counted", [True, False])
-@pytest.mark.parametrize("scorer", [CosineScorer(), DotScorer()])
+@pytest.mark.parametrize("scorer", [CosineScorer(), DotScorer(), DistanceScorer(), BestInterest(CosineScorer())])
 def test_recall_is_what_is_found_and_scores_are_exact(scorer: Scorer, counted: bool) -> None:
     index, queries = world(scorer, counted=counted)
     search = ApproximateSearch.build(index, queries)

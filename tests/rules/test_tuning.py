@@ -9,12 +9,20 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from viewed_ground import viewed_model, viewed_platform
 
+from transrec.data.batches import SequenceBatches
 from transrec.data.catalog import Catalog, Item
+from transrec.data.counts import Counts
+from transrec.data.splits import leave_one_out
 from transrec.data.store import ContentStore
 from transrec.errors import ModelError, SettingsError
 from transrec.model import ModelSettings, TransRec
+from transrec.objectives import ObjectiveSettings, build_objective
+from transrec.retrieval.encoding import encode_items
 from transrec.rules import Tuning, apply_tuning
+from transrec.training.settings import TrainingSettings
+from transrec.training.trainer import Trainer
 
 Platform = Callable[..., Catalog]
 Settings = Callable[..., ModelSettings]
@@ -40,7 +48,9 @@ def draw(model: nn.Module) -> None:
         parameter.data.normal_(std=0.1, generator=generator)
 
 
-@pytest.mark.parametrize("text", ["full", "frozen", "bitfit", "ia3", "top:1", "top:12", "lora:4", "adapter", "adapter:32"])
+@pytest.mark.parametrize(
+    "text", ["full", "frozen", "bitfit", "ia3", "top:1", "top:12", "lora:4", "adapter", "adapter:32", "projections"]
+)
 def test_tuning_is_written_as_it_is_read(text: str) -> None:
     assert str(Tuning.parse(text)) == text
 
@@ -51,7 +61,22 @@ def test_lora_says_its_rank() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "top", "top:0", "top:-1", "half", "top:two", "full:2", "ia3:4", "lora:", "lora:0", "adapter:", "top:1:2"]
+    "text",
+    [
+        "",
+        "top",
+        "top:0",
+        "top:-1",
+        "half",
+        "top:two",
+        "full:2",
+        "ia3:4",
+        "lora:",
+        "lora:0",
+        "adapter:",
+        "top:1:2",
+        "projections:2",
+    ],
 )
 def test_other_tuning_is_refused(text: str) -> None:
     with pytest.raises(SettingsError, match="is not a tuning rule"):
@@ -64,7 +89,7 @@ def expected(model: TransRec, rule: str) -> set[str]:
     above = {name for name in every if not name.startswith(("users.", TEXT, IMAGE))}
     users = {name for name in every if name.startswith("users.")}
     backbones = {name for name in every if name.startswith((TEXT, IMAGE))}
-    if rule == "adapter":
+    if rule in ("adapter", "projections"):
         return above | {name for name in users if "adapter" in name or "norm" in name}
     learns: dict[str, Any] = {
         "full": lambda _: True,
@@ -77,7 +102,7 @@ def expected(model: TransRec, rule: str) -> set[str]:
     return above | users | {name for name in backbones if learns[rule](name.removeprefix(TEXT).removeprefix(IMAGE))}
 
 
-@pytest.mark.parametrize("rule", ["full", "top:2", "frozen", "bitfit", "lora:4", "ia3", "adapter"])
+@pytest.mark.parametrize("rule", ["full", "top:2", "frozen", "bitfit", "lora:4", "ia3", "adapter", "projections"])
 def test_exactly_what_the_rule_names_gets_a_gradient(
     rule: str, platform: Platform, settings: Settings, gradients: Gradients
 ) -> None:
@@ -146,3 +171,27 @@ def test_given_vectors_have_nothing_to_tune() -> None:
         assert not apply_tuning(model, Tuning.parse(rule))
         assert learning(model) == names(model)
         assert ContentStore.prepare(catalog, model.items.preparers())
+
+
+def test_ten_steps_with_projections_leave_the_transformer_as_it_was() -> None:
+    dataset = viewed_platform()
+    model = viewed_model(dataset, users={"kind": "missrec", "missrec": {"ratio": 0.3}})
+    apply_tuning(model, Tuning.parse("projections"))
+    objective = build_objective(ObjectiveSettings(), model)
+    store = ContentStore.prepare(dataset.catalog, model.items.preparers())
+    split = leave_one_out(dataset.interactions)
+    counts = Counts.of(split, len(dataset.catalog))
+    batches = SequenceBatches(split, store, objective.plan, batch_size=16, seed=0, counts=counts)
+    model.users.attune(encode_items(model, store), generator=torch.Generator().manual_seed(0))
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    loop = TrainingSettings.from_mapping(
+        {"max_steps": 10, "epochs": 100, "keep": "last", "device": "cpu", "tensorboard": False}
+    )
+    found = Trainer(loop).fit(model, objective, batches, lambda _: {"NDCG@10": 0.0})
+    assert found.steps == 10
+    still = {name for name, parameter in model.named_parameters() if parameter.equal(before[name])}
+    in_norms = {name for name in before if "norm" in name}
+    assert {name for name in still if name.startswith("users.")} == {
+        name for name in before if name.startswith("users.") and name not in in_norms
+    }
+    assert not {name for name in still if name.startswith(("items.", "scorer."))}, "projections and the fusion's scale learn"

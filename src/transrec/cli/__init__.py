@@ -24,7 +24,7 @@ VERBS = {
     "demo": "Watch the whole path on a small built-in world: pre-train, transfer, compare, recommend.",
     "ingest": "Turn tables and pictures into a dataset folder; nothing is dropped silently.",
     "check": "Say what is in tables or a dataset folder, and what is wrong with it, without writing anything.",
-    "train": "Train a model from scratch on one dataset or several.",
+    "train": "Train a model from scratch on one dataset or several, or go on with newer data of a run's platform.",
     "transfer": "Move a trained run to a dataset with other users and other items.",
     "compare": "Will pre-training elsewhere help here? From scratch, zero-shot and transferred beside simple methods.",
     "study": "Comparisons side by side, for kinds of target, sizes of the source, shares of its weights: table and figure.",
@@ -43,7 +43,7 @@ def _from_file(app: App, commands: tuple[str, ...], arguments: ArgumentCollectio
     """Take what the command line does not say from the YAML file that it names with --config.
 
     The ``settings.yaml`` of a run folder is such a file: what it says of the run's origin is left aside, and so is its model
-    for a verb that takes the model from another run.
+    for a verb that takes the model from another run, and how it went on from another for a verb that cannot.
     """
     named = next((a for a in arguments if "--config" in a.names), None)
     if named is None or not named.tokens:
@@ -51,8 +51,9 @@ def _from_file(app: App, commands: tuple[str, ...], arguments: ArgumentCollectio
     path = named.tokens[0].value
     values = read_yaml(path)
     origin = ["format", "run"]
-    if "run" in values and not any(name.startswith("--model") for a in arguments for name in a.names):
-        origin.append("model")
+    for section in ("model", "continuing"):
+        if "run" in values and not any(name.startswith(f"--{section}") for a in arguments for name in a.names):
+            origin.append(section)
     settings = {name: value for name, value in values.items() if name not in origin}
     Dict(settings, use_commands_as_keys=False, source=path)(app, commands, arguments)
 

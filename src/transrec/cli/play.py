@@ -18,6 +18,7 @@ def play(
     *,
     data: Path | None = None,
     device: str = "cpu",
+    allow_forgetting: Annotated[bool, Parameter(negative="")] = False,
     config: Path | None = None,
     settings: Annotated[ServeSettings, Parameter(name="*")] = ServeSettings(),  # noqa: B008
 ) -> None:
@@ -30,7 +31,10 @@ def play(
         other: a second one, over the same dataset.
         data: the dataset to look at; that of the first run when not given.
         device: where the models run: cpu, cuda or mps.
+        allow_forgetting: serve the first run even if it has forgotten more than was allowed when it went on from another.
         config: a YAML file of the settings below.
         settings: where the page and the service listen, and their limits.
     """
-    play_recipe([run] if other is None else [run, other], settings, data=data, device=device)
+    play_recipe(
+        [run] if other is None else [run, other], settings, data=data, device=device, allow_forgetting=allow_forgetting
+    )

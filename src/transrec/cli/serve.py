@@ -17,6 +17,7 @@ def serve(
     *,
     data: Path | None = None,
     device: str = "cpu",
+    allow_forgetting: Annotated[bool, Parameter(negative="")] = False,
     config: Path | None = None,
     settings: Annotated[ServeSettings, Parameter(name="*")] = ServeSettings(),  # noqa: B008
 ) -> None:
@@ -29,7 +30,8 @@ def serve(
         run: the run folder.
         data: the dataset to recommend from; the run's own when not given.
         device: where the model runs: cpu, cuda or mps.
+        allow_forgetting: serve the run even if it has forgotten more than was allowed when it went on from another.
         config: a YAML file of the settings below.
         settings: where the service listens, and its limits.
     """
-    serve_recipe(run, settings, data=data, device=device)
+    serve_recipe(run, settings, data=data, device=device, allow_forgetting=allow_forgetting)

@@ -11,6 +11,7 @@ from typing import final
 import numpy as np
 
 from transrec.data.augmenting import two_views
+from transrec.data.epochs import Epochs
 from transrec.data.masking import hidden_slots
 from transrec.data.sampling import UniformNegatives
 from transrec.data.splits import Split
@@ -89,18 +90,18 @@ class Draws:
         self._batch_size = batch_size
         starts = split.interactions.offsets[:-1]
         self._windows = windows_of(starts, split.train_ends, plan)
-        self._kept_order: tuple[int, np.ndarray] | None = None
+        self._epochs = Epochs(self._windows, seed, split.replay)
         self._kept_rows: dict[int, tuple[np.ndarray, int]] = {}
         avoided_ends = split.interactions.offsets[1:] if plan.negatives_avoid == "line" else split.train_ends
         self._negatives = UniformNegatives(self._rows, starts, avoided_ends, num_items) if plan.negatives else None
 
     def __len__(self) -> int:
-        return len(self._windows)
+        return len(self._epochs)
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps in which every window is seen once; the last of them may be smaller."""
-        return -(-len(self._windows) // self._batch_size)
+        """Steps in which every window of an epoch is seen once; the last of them may be smaller."""
+        return -(-len(self._epochs) // self._batch_size)
 
     @property
     def shared(self) -> int:
@@ -160,16 +161,9 @@ class Draws:
     def _chosen(self, step: int) -> np.ndarray:
         """The windows of this step."""
         epoch, place = divmod(step, self.steps_per_epoch)
-        chosen = self._order(epoch)[place * self._batch_size : (place + 1) * self._batch_size]
+        chosen = self._epochs.order(epoch)[place * self._batch_size : (place + 1) * self._batch_size]
         windows: np.ndarray = self._windows[chosen]
         return windows
-
-    def _order(self, epoch: int) -> np.ndarray:
-        """The order of the windows in an epoch; kept, because every step of the epoch asks for it."""
-        if self._kept_order is None or self._kept_order[0] != epoch:
-            order = np.random.default_rng([self._seed, epoch]).permutation(len(self._windows))
-            self._kept_order = (epoch, order)
-        return self._kept_order[1]
 
 
 def _slots(starts: np.ndarray, ends: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:

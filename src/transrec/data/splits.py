@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from transrec.data.epochs import Replay
 from transrec.data.interactions import Interactions
 from transrec.errors import DataError
 from transrec.settings import Settings
@@ -58,6 +59,7 @@ class Split:
         test: sealed; ``evaluate`` and ``compare`` open it.
         description: how it was made, for every table that shows a number.
         skipped: users without a target, by reason.
+        replay: what an earlier training has learned already, and how much of it is learned again; None: all is alike.
     """
 
     interactions: Interactions
@@ -66,6 +68,7 @@ class Split:
     test: Targets
     description: str
     skipped: dict[str, int]
+    replay: Replay | None = None
 
     def require_trainable(self) -> None:
         """Raise a DataError when no user has two training events, for then there is nothing to predict.

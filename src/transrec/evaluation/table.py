@@ -9,6 +9,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from transrec.evaluation.lists import ListsMeasured
 from transrec.evaluation.protocol import Evaluation, EvaluationSettings, compare
 
 FORMAT = 1
@@ -73,15 +74,32 @@ def slice_table(found: Sequence[Evaluation]) -> Table:
     return table
 
 
-def document(found: Sequence[Evaluation]) -> dict[str, Any]:
+def lists_table(lists: ListsMeasured, *, title: str) -> Table:
+    """What the lists of a run are like, one row a measure.
+
+    Args:
+        lists: as they were measured.
+        title: whose.
+    """
+    table = Table(title=f"lists of {lists.length} of {title}", title_justify="left", show_header=False)
+    table.add_row(f"MaxDiv@{lists.length}", f"{lists.spread.value:.2f} [{lists.spread.low:.2f}, {lists.spread.high:.2f}]")
+    if lists.covered is not None:
+        table.add_row(Text(f"share of the user's {lists.groups} served"), str(lists.covered))
+    table.add_row("share of the catalog in anybody's list", f"{lists.shown:.4f}")
+    return table
+
+
+def document(found: Sequence[Evaluation], lists: ListsMeasured | None = None) -> dict[str, Any]:
     """All results as values that JSON can hold, with a format version, and the first ranker's paired gain over the others.
 
     Args:
         found: measured on the same targets.
+        lists: what the first one's are like; None where they were not looked at.
     """
     metric = shown_metrics(found[0].settings)[1]
     return {
         "format": FORMAT,
+        **({} if lists is None else {"lists": asdict(lists)}),
         "evaluations": [result.to_json() for result in found],
         "paired": [
             {

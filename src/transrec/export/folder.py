@@ -60,6 +60,21 @@ class Exported:
     run: str
 
 
+def require_vectors(model: TransRec) -> None:
+    """Say so, before any work, when a vector is not all that a model reads of an item.
+
+    Raises:
+        ExportError: its scorer or its user tower reads views.
+    """
+    readers = [type(part).__name__ for part in (model.scorer, model.users) if part.reads_views]
+    if readers:
+        raise ExportError(
+            f"{' and '.join(readers)} read the views of items too, and what is exported is one vector an item",
+            remedy="serve it with transrec serve, or export a model with the scorer cosine or dot and the user encoder "
+            "transformer or gated",
+        )
+
+
 @final
 class FolderWriter:
     """Writes what is exported into a folder.

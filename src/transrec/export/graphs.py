@@ -199,8 +199,8 @@ class UserGraph(Graph):
 
     def forward(self, items: Tensor, mask: Tensor, times: Tensor | None = None) -> Tensor:
         """States (B, D), or interests (B, K, D)."""
-        output = self.users(items, mask, times)
-        return output.last_BD if output.kind == "states" else output.vectors
+        scored: Tensor = self.users(items, mask, times).scored
+        return scored
 
     def draw(self, count: int, length: int, generator: torch.Generator) -> tuple[Tensor, ...]:
         length = min(length, self.users.window)

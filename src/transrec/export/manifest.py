@@ -15,7 +15,7 @@ from transrec.export.parity import TOLERANCE, Parity
 from transrec.model import TransRec
 from transrec.prior import CountPrior
 from transrec.retrieval.vectors import weights_digest
-from transrec.scoring import CosineScorer, DotScorer, Scorer
+from transrec.scoring import BestInterest, CosineScorer, DistanceScorer, DotScorer, Scorer
 from transrec.settings import Settings
 
 FORMAT = 1
@@ -95,10 +95,11 @@ class UsersRecord(Settings):
 class ScorerRecord(Settings):
     """How a state and an item vector make a score; higher is better, and only comparable within one list."""
 
-    kind: Literal["cosine", "dot"]
-    """cosine: scale times the cosine of state and vector; dot: their inner product."""
+    kind: Literal["cosine", "dot", "distance"]
+    """cosine: scale times the cosine of state and vector; dot: their inner product; distance: twice the cosine, less two. Of
+    several interests the one with the highest score counts."""
     scale: float
-    """1 / temperature; 1 for dot."""
+    """1 / temperature of cosine; 1 for the others."""
     temperature: float | None
     """What the cosine is divided by."""
 
@@ -107,8 +108,12 @@ class ScorerRecord(Settings):
         """The record of a scorer.
 
         Raises:
-            ExportError: it is neither of the two.
+            ExportError: it is none of these.
         """
+        if isinstance(scorer, BestInterest):
+            return cls.of(scorer.inner)
+        if isinstance(scorer, DistanceScorer):
+            return cls(kind="distance", scale=1.0, temperature=None)
         if isinstance(scorer, CosineScorer):
             scale = float(scorer.scale.detach())
             return cls(kind="cosine", scale=scale, temperature=1 / scale)

@@ -56,6 +56,13 @@ class IdentityEncoder(ModalityEncoder):
         vectors: Tensor = self.table(prepared["row"])
         return vectors
 
+    def grown(self, ids: Sequence[str]) -> Self:
+        """The same table with fresh rows for the ids that it does not know; those that it knows keep theirs, used or not."""
+        grown = type(self)((*self.ids, *(new for new in ids if new not in self._row_of_id)), self.width)
+        with torch.no_grad():
+            grown.table.weight[: len(self.ids)] = self.table.weight
+        return grown
+
     def preparation_key(self) -> str:
         digest = hashlib.blake2b(json.dumps(self.ids).encode(), digest_size=12).hexdigest()
         return f"identity:{FORMAT}:{digest}"

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from transrec.data.batches import ItemBatch
 from transrec.data.catalog import Catalog
 from transrec.errors import ModelError, RunError, SettingsError
+from transrec.finding import class_at
 from transrec.items.encoder import ModalityEncoder
 from transrec.items.features import FeatureEncoder
-from transrec.items.finding import encoder_class
 from transrec.items.fusion import build_fusion, drop_views
 from transrec.items.identity import IdentityEncoder
 from transrec.items.image import ImageEncoder
@@ -208,7 +208,8 @@ class ItemEncoder(nn.Module):
         if wanted != AUTO and set(wanted) != set(names):
             told = f"the settings name {list(wanted)}, the folder has {names}"
             raise RunError(told, where=str(folder), remedy="copy the whole run folder")
-        return cls({own.name: encoder_class(manifests[own]["class"]).from_assets(own) for own in ordered}, settings)
+        classes = {own: class_at(manifests[own]["class"], ModalityEncoder) for own in ordered}
+        return cls({own.name: kind.from_assets(own) for own, kind in classes.items()}, settings)
 
 
 def build_items(settings: ItemSettings, catalogs: Sequence[Catalog]) -> ItemEncoder:
@@ -248,7 +249,7 @@ def _modalities(settings: ItemSettings, catalogs: Sequence[Catalog]) -> tuple[st
 
 def _build_encoder(name: str, settings: ItemSettings, catalogs: Sequence[Catalog]) -> ModalityEncoder:
     if name in settings.custom:
-        kind = encoder_class(settings.custom[name], where=f"model.items.custom.{name}")
+        kind = class_at(settings.custom[name], ModalityEncoder, where=f"model.items.custom.{name}")
         return kind.from_options(settings.custom_options.get(name, {}))
     if name == "text":
         return TextEncoder.from_settings(settings.text)

@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from transrec.data.batches import SequenceBatch
+from transrec.data.windows import WindowPlan
 from transrec.errors import SettingsError
 from transrec.model import Outputs, TransRec
 from transrec.objectives.objective import Loss, Objective
@@ -20,6 +21,14 @@ class AddedSettings(Settings):
 
     barlow: float = Field(default=0.0, ge=0)
     """Weight of Barlow Twins, whose loss is a sum over the width of its projector: begin with about one by that."""
+    seq_seq: float = Field(default=0.0, ge=0)
+    """Weight of the contrast of sequences with their augmented views, as in MISSRec: 0.001 there."""
+    orthogonality: float = Field(default=0.0, ge=0)
+    """Weight of what the interests of a user add up to, as in MISSRec: 0.0001 there. For user encoders with interests."""
+    custom: float = Field(default=0.0, ge=0)
+    """Weight of the objective of your own that objective.custom names."""
+    diversity: float = Field(default=0.0, ge=0)
+    """Eta, the weight of diversity control among several interests of a user. The paper takes about 10."""
 
     @property
     def weights(self) -> dict[str, float]:
@@ -37,7 +46,8 @@ class AddedTerms(Objective):
         terms: by name, what is added, each with its weight.
 
     Raises:
-        SettingsError: a term learns from something else than histories, which batches of the main objective do not have.
+        SettingsError: a term learns from something else than histories, which batches of the main objective do not have, or
+            two terms want other views of them.
     """
 
     def __init__(self, main: Objective, terms: Mapping[str, tuple[float, Objective]]) -> None:
@@ -51,8 +61,14 @@ class AddedTerms(Objective):
                 )
         self.main, self.weights = main, {name: weight for name, (weight, _) in terms.items()}
         self.terms = nn.ModuleDict({name: term for name, (_, term) in terms.items()})
-        views = next((term.plan.views for _, term in terms.values() if term.plan.views), main.plan.views)
-        self.plan = replace(main.plan, views=views)
+        wanted = {name: plan.views for name, plan in self._plans().items() if plan.views is not None}
+        if len(set(map(str, wanted.values()))) > 1:
+            raise SettingsError(
+                f"{' and '.join(wanted)} want other views of the histories, and a batch has one kind",
+                where="objective.added",
+                remedy=f"give them the same: {', '.join(f'objective.{name}.views' for name in wanted)}",
+            )
+        self.plan = replace(main.plan, views=next(iter(wanted.values()), None))
         self.asks_counts, self.teaches_ranking = main.asks_counts, main.teaches_ranking
         heads = {name: own.head for name, own in [("main", main), *self._each()] if own.head is not None}
         self.head = nn.ModuleDict(heads) if heads else None
@@ -74,6 +90,10 @@ class AddedTerms(Objective):
             added: Loss = term(model, outputs, batch)
             total, parts = total + self.weights[name] * added.total, {**parts, **added.parts}
         return Loss(total, parts)
+
+    def _plans(self) -> dict[str, WindowPlan]:
+        """The plans of the main objective and the terms, by name."""
+        return {"the objective": self.main.plan, **{name: term.plan for name, term in self._each()}}
 
     def _each(self) -> list[tuple[str, Objective]]:
         return [(name, term) for name, term in self.terms.items() if isinstance(term, Objective)]

@@ -13,13 +13,13 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from transrec.data.augmenting import HIDDEN, PADDED, AugmentSettings
+from transrec.data.augmenting import AugmentSettings
 from transrec.data.batches import SequenceBatch
-from transrec.data.times import UNKNOWN_TIME
 from transrec.data.windows import WindowPlan
 from transrec.errors import ModelError
 from transrec.model import Outputs, TransRec
 from transrec.objectives.objective import Loss, Objective
+from transrec.objectives.reading import check_views, read_view
 from transrec.settings import Settings
 from transrec.views import UserOutput
 
@@ -76,33 +76,17 @@ class BarlowTwins(Objective):
     def check(self, model: TransRec) -> None:
         if model.users.gives != "states":
             raise ModelError(f"Barlow Twins needs states, the user encoder gives {model.users.gives}")
-        if self.settings.views.hides and model.users.mask_token is None:
-            raise ModelError(
-                "views hide items, but the user encoder has no vector to put in their place",
-                remedy="set model.users.mask_token to true, or objective.barlow.views.mask and .segment_mask to 0 and "
-                ".crop, .drop or .permute to a share",
-            )
+        check_views(model, self.settings.views, where="objective.barlow.views")
 
     def forward(self, model: TransRec, outputs: Outputs, batch: SequenceBatch) -> Loss:
         assert batch.views_2BL is not None, "the plan has views"
         assert self.head is not None
-        first, second = (self.head(self._read(model, outputs, batch, slots_BL)) for slots_BL in batch.views_2BL)
+        read = (read_view(model, outputs, batch, slots_BL) for slots_BL in batch.views_2BL)
+        first, second = (self.head(self._pooled(users)) for users in read)
         correlation_ZZ = cross_correlation(first, second)
         agreement_Z = correlation_ZZ.diagonal()
         loss = twins_loss(correlation_ZZ, self.settings.redundancy)
         return Loss(loss, {"barlow": loss.detach(), "barlow_agreement": agreement_Z.detach().mean()})
-
-    def _read(self, model: TransRec, outputs: Outputs, batch: SequenceBatch, slots_BL: Tensor) -> Tensor:
-        """The vector of each history in one view, (B, D)."""
-        hidden_BL, mask_BL, places_BL = slots_BL == HIDDEN, slots_BL != PADDED, slots_BL.clamp(min=0)
-        shown_BLD = outputs.items.fused_UD[batch.history_BL.gather(1, places_BL)]
-        if self.settings.views.hides:
-            shown_BLD = model.users.hide(shown_BLD, hidden_BL)
-        times_BL = None
-        if batch.times_BL is not None:
-            # when a hidden item was is hidden with it
-            times_BL = batch.times_BL.gather(1, places_BL).masked_fill(hidden_BL | ~mask_BL, UNKNOWN_TIME)
-        return self._pooled(model.users(shown_BLD, mask_BL, times_BL))
 
     def _pooled(self, users: UserOutput) -> Tensor:
         if self.settings.pooling == "last":

@@ -100,6 +100,7 @@ class GBCE(Objective):
             )
 
     def forward(self, model: TransRec, outputs: Outputs, batch: SequenceBatch) -> Loss:
+        candidates_CD = outputs.items.read_by(model.scorer)
         chances_C = batch.inclusion_C.clamp(min=1e-12)
         alpha = len(chances_C) / chances_C.reciprocal().sum()
         beta = 1 - self.settings.calibration * (1 - alpha)
@@ -109,7 +110,7 @@ class GBCE(Objective):
 
         def scored(positions: Positions) -> tuple[Tensor, Tensor, Tensor]:
             """Scores (Q, C), what of them is negatives, and what a prediction weighs."""
-            logits_QC = positions.scores(model, outputs.items.fused_UD) + shift_C
+            logits_QC = positions.scores(model, candidates_CD) + shift_C
             negative_QC = ~not_negative(batch, positions.users_Q, positions.targets_Q)
             weights_Q = 1 / negative_QC.sum(dim=1)  # the target is counted, so this is |N| + 1
             return logits_QC, negative_QC.scatter(1, positions.targets_Q[:, None], value=False), weights_Q

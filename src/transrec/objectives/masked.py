@@ -16,7 +16,7 @@ from transrec.data.times import UNKNOWN_TIME
 from transrec.data.windows import WindowPlan
 from transrec.errors import ModelError
 from transrec.model import Outputs, TransRec
-from transrec.objectives.objective import Loss, Objective
+from transrec.objectives.objective import Loss, Objective, require_logits
 from transrec.objectives.positions import not_negative
 from transrec.settings import Settings
 
@@ -64,6 +64,7 @@ class MaskedItem(Objective):
     def check(self, model: TransRec) -> None:
         if model.users.gives != "states":
             raise ModelError(f"masked items need states, the user encoder gives {model.users.gives}")
+        require_logits(model, "the masked objective")
         if model.users.causal:
             raise ModelError(
                 "a hidden item is filled in from both sides, but the user encoder sees earlier items only",
@@ -77,14 +78,13 @@ class MaskedItem(Objective):
 
     def forward(self, model: TransRec, outputs: Outputs, batch: SequenceBatch) -> Loss:
         assert batch.hidden_BL is not None, "the plan hides a share of every history"
-        items_UD = outputs.items.fused_UD
-        shown_BLD = model.users.hide(items_UD[batch.history_BL], batch.hidden_BL)
+        shown_BLD = model.users.hide(outputs.items.read_by(model.users)[batch.history_BL], batch.hidden_BL)
         # when a hidden item was is hidden with it: of what comes next nobody knows the time either
         times_BL = None if batch.times_BL is None else batch.times_BL.masked_fill(batch.hidden_BL, UNKNOWN_TIME)
         states_QD = model.users(shown_BLD, batch.mask_BL, times_BL).vectors[batch.hidden_BL]
         users_Q, _ = batch.hidden_BL.nonzero(as_tuple=True)
         targets_Q = batch.history_BL[batch.hidden_BL]
-        scores_QU = model.scorer(states_QD, items_UD).float()
+        scores_QU = model.scorer(states_QD, outputs.items.read_by(model.scorer)).float()
         if self.settings.correction == "inclusion":
             scores_QU = scores_QU - batch.inclusion_U.clamp(min=1e-12).log()
         logits_QU = scores_QU.masked_fill(not_negative(batch, users_Q, targets_Q), -torch.inf)

@@ -9,9 +9,8 @@ from pydantic import Field
 
 from transrec.data.batches import SequenceBatch
 from transrec.data.windows import WindowPlan
-from transrec.errors import ModelError
 from transrec.model import Outputs, TransRec
-from transrec.objectives.objective import Loss, Objective
+from transrec.objectives.objective import Loss, Objective, require_logits
 from transrec.settings import Settings
 
 
@@ -56,13 +55,12 @@ class MultiStepBCE(Objective):
         )
 
     def check(self, model: TransRec) -> None:
-        if model.users.gives != "states":
-            raise ModelError(f"multi-step prediction needs states, the user encoder gives {model.users.gives}")
+        require_logits(model, "multi-step prediction")
 
     def forward(self, model: TransRec, outputs: Outputs, batch: SequenceBatch) -> Loss:
-        users_BD, items_UD = outputs.users.last_BD, outputs.items.fused_UD
-        positive_BT = model.scorer.paired(users_BD, items_UD[batch.targets_BT]).float()
-        negative_BK = model.scorer.paired(users_BD, items_UD[batch.negatives_BK]).float()
+        users_B, items_UD = outputs.users.scored, outputs.items.read_by(model.scorer)
+        positive_BT = model.scorer.paired(users_B, items_UD[batch.targets_BT]).float()
+        negative_BK = model.scorer.paired(users_B, items_UD[batch.negatives_BK]).float()
         attract = -F.logsigmoid(positive_BT)[batch.target_mask_BT].mean()
         repel = -F.logsigmoid(-negative_BK).mean()
         hits = (positive_BT[:, 0] > negative_BK[:, 0]).float().mean().detach()

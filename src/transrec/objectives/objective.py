@@ -6,12 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Self
 
 from torch import Tensor, nn
 
 from transrec.data.batches import SequenceBatch
 from transrec.data.windows import WindowPlan
-from transrec.errors import RunError
+from transrec.errors import ModelError, RunError
 from transrec.model import Outputs, TransRec
 
 HEAD = "objective_head"
@@ -52,6 +53,25 @@ class Objective(nn.Module, ABC):
         super().__init__()
         self.head = None
 
+    @classmethod
+    def from_options(cls, options: Mapping[str, str], model: TransRec) -> Self:
+        """Build the objective from settings: what ``objective.custom_options`` holds, as texts.
+
+        An objective that people name by its import path (``objective.custom``) defines this.
+
+        Args:
+            options: by name.
+            model: what it is to train; its ``window`` belongs into the plan.
+
+        Raises:
+            ModelError: it does not define this, or an option cannot be used.
+        """
+        raise ModelError(
+            f"{cls.__name__} cannot be built from settings" + (f" such as {dict(options)}" if options else ""),
+            where=f"{cls.__module__}:{cls.__qualname__}",
+            remedy=f"give it a classmethod from_options(options, model); the model here has a window of {model.window}",
+        )
+
     @abstractmethod
     def check(self, model: TransRec) -> None:
         """Say so when this objective cannot train this model.
@@ -91,3 +111,21 @@ class Objective(nn.Module, ABC):
     @abstractmethod
     def forward(self, model: TransRec, outputs: Outputs, batch: SequenceBatch) -> Loss:
         """The loss of a batch."""
+
+
+def require_logits(model: TransRec, name: str) -> None:
+    """Say so when a model's scores are nothing that a softmax or a sigmoid can read.
+
+    Args:
+        model: whose scorer it is about.
+        name: of the objective.
+
+    Raises:
+        ModelError: they are distances.
+    """
+    if model.scorer.says != "logits":
+        raise ModelError(
+            f"{name} reads scores as logits, the scorer {model.settings.scorer} gives {model.scorer.says}, "
+            "which have no temperature",
+            remedy="set model.scorer to cosine or dot, or objective.kind to hinge",
+        )

@@ -17,6 +17,7 @@ from transrec.data.counts import Evidence
 from transrec.data.windows import WindowPlan
 from transrec.errors import ModelError
 from transrec.model import Outputs, TransRec
+from transrec.objectives.objective import require_logits
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,7 +25,7 @@ class Positions:
     """Q predictions of the next item.
 
     Attributes:
-        states_QD: what predicts.
+        states_QD: what predicts; where users have interests all of these together, (Q, K, D).
         users_Q: whose prediction it is, as a place in the batch.
         targets_Q: what it should predict, as a place among the candidates.
         evidence: what counts say about the candidates for each; None if they are not asked.
@@ -48,8 +49,8 @@ class Positions:
         if every:
             users_Q, _ = batch.target_mask_BT.nonzero(as_tuple=True)
             return cls(outputs.users.vectors[batch.target_mask_BT], users_Q, targets_Q, batch.evidence)
-        states_BD = outputs.users.last_BD
-        return cls(states_BD, torch.arange(len(states_BD), device=states_BD.device), targets_Q, batch.evidence)
+        users_B = outputs.users.scored
+        return cls(users_B, torch.arange(len(users_B), device=users_B.device), targets_Q, batch.evidence)
 
     def __len__(self) -> int:
         return len(self.targets_Q)
@@ -122,10 +123,9 @@ def check_next(model: TransRec, name: str, *, every: bool) -> None:
     """Say so when this model's positions cannot be taught to predict the next item.
 
     Raises:
-        ModelError: it gives no states, or every position is to predict, but sees what comes next.
+        ModelError: its scores are no logits, or every position is to predict, but sees what comes next.
     """
-    if model.users.gives != "states":
-        raise ModelError(f"{name} needs states, the user encoder gives {model.users.gives}")
+    require_logits(model, name)
     if every and not model.users.causal:
         raise ModelError(
             "every position is to predict the next item, but the user encoder sees the items that come next",

@@ -101,12 +101,12 @@ class InBatchSoftmax(Objective):
         check_next(model, "in-batch softmax", every=self.all_positions)
 
     def forward(self, model: TransRec, outputs: Outputs, batch: SequenceBatch) -> Loss:
-        candidates_CD = pushed_CD = outputs.items.fused_UD
+        items_UD = candidates_CD = pushed_CD = outputs.items.read_by(model.scorer)
         if self.settings.memory:
             # an item is a candidate so many times as often as it is here to learn from it
             often_U = batch.inclusion_C[: len(batch.rows_U)] / batch.inclusion_U.clamp(min=1e-12)
-            candidates_CD = self._memory.with_former(batch, outputs.items.fused_UD)
-            pushed_CD = torch.cat([learning(outputs.items.fused_UD, often_U), candidates_CD[len(batch.rows_U) :]])
+            candidates_CD = self._memory.with_former(batch, items_UD)
+            pushed_CD = torch.cat([learning(items_UD, often_U), candidates_CD[len(batch.rows_U) :]])
         correction_C = self._correction_C(batch)
 
         def term(positions: Positions) -> tuple[Tensor, Tensor]:

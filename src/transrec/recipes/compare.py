@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from transrec.data.dataset import Dataset
+from transrec.data.folders import require_place
 from transrec.recipes.comparing.bench import Bench
 from transrec.recipes.comparing.doing import all_done
 from transrec.recipes.comparing.figure import save_figure
@@ -53,12 +54,14 @@ def compare(
 
     Raises:
         RunError: the folder is not a run, it has learned from the target itself, or no row can be had.
+        DataError: nothing can be written there.
         EvaluationError: no test target is left.
     """
     told_to, settings = console or Console(highlight=False), settings or CompareSettings()
     dataset = data if isinstance(data, Dataset) else Dataset.open(data)
-    bench = Bench.open(Path(run), dataset, settings)
     folder = Path(out) if out is not None else Path(run) / "compare" / re.sub(r"[^\w.-]+", "-", dataset.name)
+    require_place(folder / DOCUMENT)
+    bench = Bench.open(Path(run), dataset, settings)
     rows, left_out = possible_rows(settings, bench)
     told_to.print("[bold]Does the target repeat what the run has learned from?[/bold]")
     checks = check_sources(bench, settings.overlap)

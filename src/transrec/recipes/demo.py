@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from transrec.data.dataset import Dataset
+from transrec.data.folders import require_place
 from transrec.data.worlds import source_and_targets
 from transrec.errors import RunError
 from transrec.items.scratch import new_image_backbone, new_text_backbone
@@ -43,6 +44,7 @@ def demo(
         console: where it is told; standard output when None.
 
     Raises:
+        DataError: nothing can be written there.
         RunError: ``out`` is not empty; or it is to be overwritten, but no demo made it.
     """
     out, told = Path(out), console or Console(highlight=False)
@@ -69,8 +71,7 @@ def demo(
 
 
 def _make_room(out: Path, *, overwrite: bool) -> None:
-    if out.exists() and not out.is_dir():
-        raise RunError(f"{out} is a file, and the demo needs a folder", remedy="give another --out")
+    require_place(out / "demo.json")
     if out.exists() and any(out.iterdir()):
         if not overwrite:
             raise RunError(f"{out} is there already and not empty", remedy="give another --out, or add --overwrite")

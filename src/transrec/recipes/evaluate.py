@@ -16,10 +16,11 @@ from transrec.data.splits import Split, split_of
 from transrec.errors import ModelError, RunError
 from transrec.evaluation.baselines.kept import KeptBaseline, kept_baselines
 from transrec.evaluation.baselines.tuning import BaselineName
+from transrec.evaluation.lists import ListMeasureSettings, ListsMeasured, measure_lists
 from transrec.evaluation.protocol import Evaluation, EvaluationSettings, measured
 from transrec.evaluation.protocol import evaluate as measure
 from transrec.evaluation.ranks import ModelRanker
-from transrec.evaluation.table import document, result_table, slice_table
+from transrec.evaluation.table import document, lists_table, result_table, slice_table
 from transrec.model import TransRec
 from transrec.recipes.published import published_vectors
 from transrec.recipes.showing import progress_bar
@@ -30,12 +31,13 @@ BASELINES: tuple[BaselineName, ...] = ("popularity", "markov", "ease", "similari
 """What a run stands beside unless something else is asked for."""
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913  (what is measured, beside what, and where it is told)
     run: str | Path,
     data: str | Path | Dataset | None = None,
     settings: EvaluationSettings | None = None,
     *,
     baselines: Sequence[BaselineName] = BASELINES,
+    lists: ListMeasureSettings | None = None,
     device: str = "auto",
     console: Console | None = None,
 ) -> Sequence[Evaluation]:
@@ -51,6 +53,7 @@ def evaluate(
         settings: cutoffs and intervals.
         baselines: the simple methods, tuned on validation, that are measured too; similarity of content is left out, and
             said to be, where the run reads no content or its published encoders cannot be found.
+        lists: whether the run's lists are looked at as wholes, and how; not when None.
         device: auto, cpu, cuda or mps.
         console: where tables go; standard output when None.
 
@@ -71,6 +74,8 @@ def evaluate(
         weight = (settings or EvaluationSettings()).popularity
         ranker = ModelRanker.of(model, dataset, split, place=record.place_of(dataset), popularity=weight, progress=progress)
     label = f"{Path(run).resolve().name} ({relation})"
+    looked = lists if lists is not None and lists.length else None
+    shown = None if looked is None else measure_lists(ranker, split, dataset.catalog, looked, settings=settings)
     found = [measure(ranker, split, dataset.catalog, name=label, settings=settings)]
     for kept in _baselines(baselines, model, dataset, split, out):
         found.append(
@@ -78,7 +83,9 @@ def evaluate(
         )
     out.print(result_table(found, title=dataset.name))
     out.print(slice_table(found))
-    path = _keep(Path(run), dataset, found)
+    if shown:
+        out.print(lists_table(shown, title=label))
+    path = _keep(Path(run), dataset, found, shown)
     out.print(f"kept in {path}; the test split has been opened", highlight=False, soft_wrap=True)
     return found
 
@@ -111,7 +118,7 @@ def _relation(record: RunRecord, dataset: Dataset, model: TransRec) -> str:
         return record.verb
     before = [*record.data, *record.ancestors]
     if dataset.fingerprint in {source.fingerprint for source in before}:
-        return "learned there before it moved"
+        return "learned there before, and from events since" if record.continuing else "learned there before it moved"
     here = str(dataset.folder.resolve()) if dataset.folder else None
     if any(source.name == dataset.name or (here and source.path == here) for source in before):
         return f"{record.verb}, data changed since"
@@ -124,7 +131,7 @@ def _relation(record: RunRecord, dataset: Dataset, model: TransRec) -> str:
     return "zero-shot"
 
 
-def _keep(run: Path, dataset: Dataset, found: Sequence[Evaluation]) -> Path:
+def _keep(run: Path, dataset: Dataset, found: Sequence[Evaluation], lists: ListsMeasured | None) -> Path:
     """Write the numbers and the ranks, and note that the test split was opened."""
     folder = run / "evaluation"
     folder.mkdir(parents=True, exist_ok=True)
@@ -132,7 +139,7 @@ def _keep(run: Path, dataset: Dataset, found: Sequence[Evaluation]) -> Path:
     path = folder / f"{stem}.json"
     opened = json.loads(path.read_text())["test_opened"] if path.exists() else []
     written = {
-        **document(found),
+        **document(found, lists),
         "dataset": {"name": dataset.name, "fingerprint": dataset.fingerprint},
         "test_opened": [*opened, datetime.now(UTC).isoformat(timespec="seconds")],
     }

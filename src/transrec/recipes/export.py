@@ -10,7 +10,7 @@ from rich.table import Table
 from transrec.data.dataset import Dataset
 from transrec.data.folders import made_once, require_place
 from transrec.errors import RunError, require_extra
-from transrec.export.folder import Exported, FolderWriter
+from transrec.export.folder import Exported, FolderWriter, require_vectors
 from transrec.export.manifest import Manifest, VectorType
 from transrec.model import TransRec
 from transrec.recipes.showing import next_steps, progress_bar
@@ -37,7 +37,8 @@ def export(
 
     Raises:
         RunError: the folder is not a run, its data has moved or changed, or ``out`` is there already.
-        ExportError: a graph answers otherwise than PyTorch, or the user tower or the fusion cannot be translated.
+        ExportError: a graph answers otherwise than PyTorch, the user tower or the fusion cannot be translated, or the model
+            reads more of an item than its vector.
         MissingExtraError: the extra ``export`` is not installed.
     """
     told, out = console or Console(highlight=False, soft_wrap=True), Path(out)
@@ -47,6 +48,7 @@ def export(
         raise RunError(f"{out} is there already", remedy="give another --out, or remove it")
     require_place(out)
     model = TransRec.load(run)
+    require_vectors(model)
     dataset = data if isinstance(data, Dataset) else open_run_data(run, data)
     place = 0 if data is None else place_in(run, dataset)
     found: list[Manifest] = []

@@ -14,10 +14,11 @@ from rich.console import Console
 
 from transrec.data.batches import SequenceBatch
 from transrec.data.dataset import Dataset
-from transrec.data.splits import SplitSettings
+from transrec.data.splits import Split, SplitSettings, split_of
 from transrec.errors import ModelError
 from transrec.model import ModelSettings, TransRec
 from transrec.objectives import ObjectiveSettings, build_objective
+from transrec.recipes.attuning import attune
 from transrec.recipes.platform import Platform, batches_of
 from transrec.recipes.showing import fate_table
 from transrec.recipes.sizing import found_sizes
@@ -54,7 +55,7 @@ class FitSettings(Settings, ABC):
     tune: str = "top:2"
     """Which parameters learn: full, top:N (the N top blocks of each encoder and all above), frozen (all but the encoders),
     bitfit, lora, lora:R or ia3 (little of the encoders, and all above), adapter or adapter:R (little of the user
-    encoder)."""
+    encoder), projections (of the user encoder its norms alone)."""
 
     stages: tuple[StageSettings, ...] = ()
     """Trainings that come before this one, in order, each with an objective, a tuning rule and training settings of its own.
@@ -122,6 +123,7 @@ class NewRun:
         resume: whether to go on from the folder's last checkpoint.
         projections_open: whether copied projections may be aligned with the platform's items instead; see
             :func:`~transrec.recipes.starting.begin`.
+        splits: of the datasets, where they are not those that the settings name alone; None: they are.
     """
 
     sources: Mapping[str, str]
@@ -129,11 +131,16 @@ class NewRun:
     folder: Path | None = None
     resume: bool = False
     projections_open: bool = False
+    splits: Sequence[Split] | None = None
 
     def known_sources(self) -> dict[str, str]:
         """By parameter, where its value comes from; what an interrupted run had aligned stays so."""
         written = read_sources(self.folder) if self.folder and self.resume else {}
         return {**self.sources, **{name: source for name, source in written.items() if source == "aligned"}}
+
+    def split_of(self, place: int, dataset: Dataset, settings: SplitSettings) -> Split:
+        """The split of the dataset at this place: the one that was given, or what the settings say."""
+        return self.splits[place] if self.splits else split_of(dataset.interactions, settings)
 
 
 def fit(
@@ -156,7 +163,7 @@ def fit(
     folders = stage_folders(run.folder, len(course))
     begun = stage_to_resume(folders) if run.resume else 0
     prepared = [
-        Platform.ready(dataset, settings.split, model, place=place, console=console)
+        Platform.ready(dataset, run.split_of(place, dataset, settings.split), model, place=place, console=console)
         for place, dataset in enumerate(datasets)
     ]
     sources, became, record = run.known_sources(), list[Fate](), run.record
@@ -192,14 +199,21 @@ def fit(
             if starts or found:
                 record.write(run.folder)
             write_parameters(run.folder, became)
-        ids = partial(_ids, platforms)
-        trainer = Trainer(stage.training, folder, console=console, anchored=anchored(now), name_items=ids)
+        trainer = _trainer(stage.training, folder, platforms, anchored(now), console)
         result = fit_stage(model, platforms, stage, trainer, resume=resume)
         merge(model)
     if run.folder and ranks.is_main_process:
         model.save(run.folder)
         write_card(run.folder, record, became, {settings.training.metric: f"{result.best:.4f}", **asdict(result)})
     return result
+
+
+def _trainer(
+    settings: TrainingSettings, folder: Path | None, platforms: Sequence[Platform], held: Sequence[str], console: Console
+) -> Trainer:
+    """The trainer of one stage, which knows the platforms' items by name and shows them to a user encoder that asks."""
+    ids, before = partial(_ids, platforms), partial(attune, platforms, settings.seed)
+    return Trainer(settings, folder, console=console, anchored=held, name_items=ids, before_epoch=before)
 
 
 def _go_on(folder: Path, stage: Stage, model: TransRec) -> None:

@@ -54,7 +54,7 @@ def index(  # noqa: PLR0913  (whose catalog, how it is kept, and who does it)
         search = with_approximate(model, dataset, kept, place=place)
         out.print(f"approximate search finds {search.recall:.1%} of the exact {search.at} best ({search.probes} lists)")
     rows, shown = len(kept.vectors), len(live.now.index) - len(live.now.index.removed)
-    size = readable_bytes(rows * kept.vectors.width * (2 if precision == "float16" else 4))
+    size = readable_bytes(rows * kept.vectors.kept_width * (2 if precision == "float16" else 4))
     out.print(f"{kept.encoded:,} of {rows:,} items of {escape(dataset.name)} were encoded now; vectors take {size}")
     if shown != rows:
         out.print(f"with what was added and removed while serving, {shown:,} items can be recommended")

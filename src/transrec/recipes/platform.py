@@ -13,7 +13,7 @@ from transrec.data.batches import SequenceBatches
 from transrec.data.counts import Counts
 from transrec.data.dataset import Dataset
 from transrec.data.mixing import MixedBatches
-from transrec.data.splits import Split, SplitSettings, split_of
+from transrec.data.splits import Split
 from transrec.data.store import ContentStore
 from transrec.model import TransRec
 from transrec.objectives.objective import Objective
@@ -42,13 +42,13 @@ class Platform:
 
     @classmethod
     def ready(
-        cls, dataset: Dataset, split: SplitSettings, model: TransRec, *, place: int = 0, console: Console | None = None
+        cls, dataset: Dataset, split: Split, model: TransRec, *, place: int = 0, console: Console | None = None
     ) -> Platform:
-        """Split the events and prepare the content.
+        """Prepare the content, and count the events that train.
 
         Args:
             dataset: to learn from.
-            split: how its events are split.
+            split: of its events.
             model: what its encoders read is prepared.
             place: of the platforms that the model learns from, which one this is.
             console: where progress goes.
@@ -62,9 +62,8 @@ class Platform:
             console.print(
                 f"{len(store.unreadable):,} items of {dataset.name} have nothing that the model reads; they rank last"
             )
-        parts = split_of(dataset.interactions, split)
         store = store.of_platform(place)
-        return cls(dataset, parts, store, None if model.prior is None else Counts.of(parts, len(dataset.catalog)))
+        return cls(dataset, split, store, None if model.prior is None else Counts.of(split, len(dataset.catalog)))
 
     def encoded(
         self, model: TransRec, frozen_states: FrozenStates, *, device: torch.device, console: Console | None = None

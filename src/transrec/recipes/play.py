@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from transrec.data.store import Progress
+from transrec.recipes.forgetting import require_remembered
 from transrec.recipes.showing import progress_bar
 from transrec.runs import open_run_data
 from transrec.serving.http.held import Held
@@ -25,6 +26,7 @@ def play(
     *,
     data: str | Path | None = None,
     device: str = "cpu",
+    allow_forgetting: bool = False,
     console: Console | None = None,
 ) -> None:
     """Show runs over one dataset in a page until the process is told to end.
@@ -34,10 +36,11 @@ def play(
         settings: where, and within which limits.
         data: the dataset that is looked at; that of the first run when None.
         device: where the models run.
+        allow_forgetting: whether the first run is served if it has forgotten more than was allowed.
         console: where to print; standard output when None.
 
     Raises:
-        RunError: a folder is not a run, or its dataset has moved or changed.
+        RunError: a folder is not a run, its dataset has moved or changed, or the first has forgotten.
         MissingExtraError: the extras ``serve`` and ``ui`` are not installed.
         SettingsError: readers are to be asked for a token.
     """
@@ -45,7 +48,11 @@ def play(
     tokens = Tokens.of(os.environ, settings)
     dataset = open_run_data(runs[0], data)
     names = _names(runs)
-    load = functools.partial(Recommender.load, runs[0], data, device=device)
+
+    def load(progress: Progress | None = None) -> Recommender:
+        require_remembered(runs[0], allow=allow_forgetting)
+        return Recommender.load(runs[0], data, device=device, progress=progress)
+
     with progress_bar() as progress:
         held = Held(load(progress=progress), load, run=Path(runs[0]))
         others = {

@@ -41,7 +41,9 @@ def published_vectors(model: TransRec, dataset: Dataset, *, progress: Progress |
     pooling = "mean" if settings.text.pooling == "attention" else settings.text.pooling
     text = settings.text.updated({"pooling": pooling, "padding": "masked"})
     items = settings.model_copy(update={"modalities": names, "text": text})
-    published = TransRec.build(model.settings.model_copy(update={"items": items}), [catalog]).to(model.device)
+    # only its encoders are wanted, and they may be fewer than a scorer of views needs
+    alone = model.settings.model_copy(update={"items": items, "scorer": "cosine"})
+    published = TransRec.build(alone, [catalog]).to(model.device)
     encoders = published.items.preparers()
     store = ContentStore.prepare(catalog, encoders, dataset.store_folder, progress=progress)
     store = with_vectors(published, store, dataset.store_folder, progress=progress)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 
+from transrec.data.store import Progress
+from transrec.recipes.forgetting import require_remembered
 from transrec.recipes.showing import progress_bar
 from transrec.serving.http.application import build_app
 from transrec.serving.http.held import Held
@@ -23,6 +24,7 @@ def serve(
     *,
     data: str | Path | None = None,
     device: str = "cpu",
+    allow_forgetting: bool = False,
     console: Console | None = None,
 ) -> None:
     """Serve a run until the process is told to end.
@@ -32,16 +34,21 @@ def serve(
         settings: where, and within which limits.
         data: the dataset to recommend from; the run's own when None.
         device: where the model runs.
+        allow_forgetting: whether a run is served that has forgotten more than was allowed when it went on from another.
         console: where to print; standard output when None.
 
     Raises:
-        RunError: the folder is not a run, or its dataset has moved or changed.
+        RunError: the folder is not a run, its dataset has moved or changed, or it has forgotten.
         MissingExtraError: the extra ``serve`` is not installed.
         SettingsError: readers are to be asked for a token that there is not.
     """
     out = console or Console()
     tokens = Tokens.of(os.environ, settings)
-    load = functools.partial(Recommender.load, run, data, device=device)
+
+    def load(progress: Progress | None = None) -> Recommender:
+        require_remembered(run, allow=allow_forgetting)  # also when another run has taken the folder's place
+        return Recommender.load(run, data, device=device, progress=progress)
+
     with progress_bar() as progress:
         held = Held(load(progress=progress), load, run=Path(run))
     app = build_app(held, settings, tokens)

@@ -15,6 +15,7 @@ from transrec.errors import TrainingError
 from transrec.model import TransRec
 from transrec.objectives import build_objective
 from transrec.objectives.objective import Objective
+from transrec.recipes.attuning import attune
 from transrec.recipes.platform import Platform, batches_of
 from transrec.recipes.stages import Stage
 from transrec.training.memory import free_bytes
@@ -54,6 +55,7 @@ def found_sizes(
     if not loop.to_find:
         return {}
     [name] = loop.to_find
+    attune(platforms, loop.seed, model, 0)  # a step is as large as it will be
     objective = build_objective(stage.objective, model)
     rehearsal = Trainer(loop).rehearsal(model, objective)
     left = _free(name, resolve_device(loop.device)) - rehearsal.state_bytes

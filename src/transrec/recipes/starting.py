@@ -10,6 +10,7 @@ from rich.console import Console
 from transrec.data.batches import ItemBatch
 from transrec.evaluation.ranks import ModelRanker, validation_metrics
 from transrec.model import TransRec
+from transrec.recipes.attuning import attune
 from transrec.recipes.platform import Platform
 from transrec.retrieval.index import CatalogIndex
 from transrec.rules import PROJECTIONS, projections_from
@@ -60,8 +61,9 @@ def begin(
         model.items.calibrate(_samples(model, platforms, seed), fresh, seed=seed)
     if aligned:
         model.items.align(_samples(model, platforms, seed), aligned)
-    if copied:
-        model.items.centre(_samples(model, platforms, seed), copied)
+    moved = [name for name in copied if sources.get(f"{PROJECTIONS}{name}.means") != "copy"]
+    if moved:
+        model.items.centre(_samples(model, platforms, seed), moved)
     if not choosing.free or not copied or model.settings.items.start != "similar":
         return dict(sources)
     better, told = _better(model, platforms, training, copied)
@@ -75,8 +77,10 @@ def _better(
 ) -> tuple[str, str]:
     """Copied projections left or aligned, whichever ranks the validation users better now; left when equal; and a line."""
     state = {name: tensor.clone() for name, tensor in model.items.projections.state_dict().items()}
+    attune(platforms, training.seed, model, 0)
     as_copied = mean_validation(model, platforms, users=training.validation_users)[training.metric]
     model.items.align(_samples(model, platforms, training.seed), modalities)
+    attune(platforms, training.seed, model, 0)
     as_aligned = mean_validation(model, platforms, users=training.validation_users)[training.metric]
     values = f"{training.metric} before training {as_copied:.4f} as copied, {as_aligned:.4f} aligned"
     if as_aligned > as_copied:

@@ -1,6 +1,6 @@
 """Approximate search for millions of items (faiss, inverted lists): candidates are found fast and ranked by exact scores.
 
-Axes: B users, V items in the catalog, S vectors that were written, n candidates, K list length, D width.
+Axes: B users, V items in the catalog, S vectors that were written, n candidates, K list length or interests, D width.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from transrec.retrieval.growing import ITEMS_AT_ONCE, ItemVectors
 from transrec.retrieval.index import CatalogIndex
 from transrec.retrieval.queries import KnownCounts, Queries
 from transrec.retrieval.ranking import TopK
-from transrec.scoring import CosineScorer, DotScorer
 
 GOOD_RECALL = 0.95
 FEWEST_PROBES = 4
@@ -83,9 +82,9 @@ class ApproximateSearch:
 
         Raises:
             MissingExtraError: faiss is not installed.
-            ModelError: the scorer is no inner product.
+            ModelError: the scorer goes neither by direction nor by inner product.
         """
-        if not isinstance(index.scorer, CosineScorer | DotScorer):
+        if index.scorer.nearest_by is None:
             raise ModelError(f"{type(index.scorer).__name__} cannot be searched approximately", remedy="search exactly")
         found = cls(_filled(index, lists), len(index.vectors.written_SD), 1, 0.0, at)
         exact = index.search(queries, at, queries.histories)
@@ -217,7 +216,8 @@ class _Asked:
 
     def __init__(self, search: ApproximateSearch, ground: _Ground, index: CatalogIndex, queries: Queries) -> None:
         self._search, self._index, self._queries = search, index, queries
-        self._directions = np.ascontiguousarray(queries.vectors.float().cpu().numpy())
+        vectors = queries.vectors.float().cpu()
+        self._directions_BKD = np.ascontiguousarray(vectors.reshape(len(vectors), -1, vectors.shape[-1]).numpy())
         self._row_S, self._always = ground.row_S, ground.always
         known = index.known
         self._votes: dict[str, sp.csr_array] = {} if known is None else dict(known.counts.votes(queries.histories))
@@ -257,10 +257,13 @@ class _Asked:
         return scores_n.numpy()
 
     def _nearest(self, user: int, wanted: int, probes: int) -> np.ndarray:
-        """Rows of the nearest vectors in the lists that are searched; -1 where there is none, or it is an older version."""
+        """Rows of the nearest vectors in the lists that are searched, to each of a user's interests where there are several.
+
+        -1 stands where there is none, or it is an older version.
+        """
         chosen = _faiss().SearchParametersIVF(nprobe=min(probes, self._search.lists.nlist))
-        _, places = self._search.lists.search(self._directions[user : user + 1], wanted, params=chosen)
-        return np.where(places[0] >= 0, self._row_S[places[0]], -1)
+        _, places_Kn = self._search.lists.search(self._directions_BKD[user], wanted, params=chosen)
+        return np.where(places_Kn >= 0, self._row_S[places_Kn], -1).ravel()
 
 
 def _at(table: sp.csr_array, row: int, columns_n: np.ndarray) -> np.ndarray:
@@ -287,7 +290,7 @@ def _rows_of(vectors: ItemVectors) -> np.ndarray:
 def _filled(index: CatalogIndex, lists: int | None) -> Any:
     """Lists over everything that was written; of unit vectors where the scorer goes by direction."""
     faiss, vectors = _faiss(), index.vectors
-    units = isinstance(index.scorer, CosineScorer)
+    units = index.scorer.nearest_by == "direction"
     size = len(vectors.written_SD)
     count = max(1, min(lists or round(4 * math.sqrt(size)), size))
     made = faiss.IndexIVFFlat(faiss.IndexFlatIP(vectors.width), vectors.width, count, faiss.METRIC_INNER_PRODUCT)

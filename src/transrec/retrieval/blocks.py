@@ -3,8 +3,8 @@
 A block's scores come from another product than those of whole rows, so that their last bits may differ. What is clearly
 above a target is counted in blocks; what rounding could put above or below it is compared again, in float64.
 
-Axes: B users, T vectors of a user, V items in the catalog, n items of a block, D width, P probes, M pairs that do not
-compete, N pairs to compare.
+Axes: B users, T vectors of a user, V items in the catalog, n items of a block, D width, W numbers that are read of an item,
+P probes, M pairs that do not compete, N pairs to compare.
 """
 
 from __future__ import annotations
@@ -110,6 +110,7 @@ class _Scores:
     def __init__(self, index: CatalogIndex, queries: Queries, targets: np.ndarray) -> None:
         self.items = len(index)
         self._index, self._queries = index, queries
+        self._read_VW = index.vectors.read_by(index.scorer)
         self._votes: Mapping[str, sp.csc_array] = {}
         self._scorer64 = _in_float64(index.scorer)
         known = index.known
@@ -125,7 +126,7 @@ class _Scores:
 
     def block(self, start: int, stop: int) -> Tensor:
         """The scores of the items from ``start`` to ``stop`` (exclusive), new memory of shape (B, n)."""
-        scores_Bn: Tensor = self._index.scorer(self._queries.vectors, self._index.vectors_VD[start:stop]).float()
+        scores_Bn: Tensor = self._index.scorer(self._queries.vectors, self._read_VW[start:stop]).float()
         if self._index.known is not None:
             scores_Bn = scores_Bn + self._base_V[start:stop]
             for kind, votes in self._votes.items():
@@ -162,20 +163,21 @@ class _Scores:
         users, scorer = self._queries.vectors, self._index.scorer
         device = self._index.vectors_VD.device
         spread = torch.linspace(0, self.items - 1, PROBES, dtype=torch.float64).long().to(device)
-        vectors_PD = self._index.vectors_VD[spread]
-        probes_BP = scorer(users, vectors_PD)
-        aligned_BTD = F.normalize(users.reshape(len(users), -1, users.shape[-1]), dim=-1) * vectors_PD.norm(dim=1).max()
-        largest_B = scorer.paired(users, aligned_BTD).abs().amax(dim=1).cpu().double()
+        read_PW = self._read_VW[spread]
+        probes_BP = scorer(users, read_PW)
+        aligned_BTD = F.normalize(users.reshape(len(users), -1, users.shape[-1]), dim=-1) * read_PW.norm(dim=1).max()
+        aligned_BTW = aligned_BTD.repeat(1, 1, read_PW.shape[1] // users.shape[-1])  # with all its views, too
+        largest_B = scorer.paired(users, aligned_BTW).abs().amax(dim=1).cpu().double()
         size_B = probes_BP.abs().amax(dim=1).cpu().double() + self._own64_B.abs()
-        roundings = (BESIDE + vectors_PD.shape[1]) ** 0.5
-        return torch.finfo(probes_BP.dtype).eps * torch.maximum(roundings * size_B, 4 * largest_B)
+        roundings = scorer.growth * (BESIDE + read_PW.shape[1]) ** 0.5
+        return torch.finfo(probes_BP.dtype).eps * torch.maximum(roundings * size_B, 4 * scorer.growth * largest_B)
 
     def _pairs(self, users_N: Tensor, rows_N: Tensor) -> Tensor:
         """The scores of some users for one item each, float64 on the CPU, which every machine has."""
         device = self._index.vectors_VD.device
         users_ND = self._queries.vectors[users_N.to(device)].cpu().double()
-        items_N1D = self._index.vectors_VD[rows_N.to(device)].cpu().double()[:, None]
-        scores_N: Tensor = self._scorer64.paired(users_ND, items_N1D)[:, 0]
+        items_N1W = self._read_VW[rows_N.to(device)].cpu().double()[:, None]
+        scores_N: Tensor = self._scorer64.paired(users_ND, items_N1W)[:, 0]
         if self._index.known is not None:
             scores_N = scores_N + self._base64_V[rows_N]
             # as new memory: scipy refuses what torch owns

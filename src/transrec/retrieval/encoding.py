@@ -27,7 +27,7 @@ CENTRED_BY = 2048
 def encode_items(
     model: TransRec, store: ContentStore, *, batch_size: int = BATCH, progress: Progress | None = None
 ) -> Tensor:
-    """The vectors of every item of a store, of shape (V, D), where the model is.
+    """What is kept of every item of a store, (V, W), where the model is; see :meth:`~transrec.views.ItemViews.read_by`.
 
     Args:
         model: is put into evaluation mode meanwhile.
@@ -47,7 +47,7 @@ def encode_items(
     try:
         for start in range(0, len(store), batch_size):
             rows = np.sort(order[start : start + batch_size])
-            made = model.items(store.gather(rows).to(model.device)).fused_UD
+            made = model.items(store.gather(rows).to(model.device)).read_by(model.scorer, model.users)
             if start == 0:
                 vectors_VD = made.new_empty(len(store), made.shape[1])
             vectors_VD[torch.from_numpy(rows).to(made.device)] = made
@@ -83,7 +83,7 @@ def prepared_for(
 
 
 def encode_given(model: TransRec, items: Sequence[Item], platform: int) -> Tensor:
-    """The vectors of items that are given by their content, of shape (n, D), where the model is.
+    """What is kept of items that are given by their content, (n, W), where the model is.
 
     Args:
         model: is put into evaluation mode meanwhile.

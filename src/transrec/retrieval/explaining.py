@@ -69,11 +69,12 @@ def view_shares(model: TransRec, user: Tensor, views: ItemViews) -> list[dict[st
         by modality, for each item; only of views that it has.
     """
     items = len(views.fused_UD)
-    whole_n = model.scorer(user, views.fused_UD)[0].float()
+    whole_n = model.scorer(user, views.read_by(model.scorer))[0].float()
     worth: dict[str, Tensor] = {}
     for name in views.views:
         present = {**views.present, name: torch.zeros_like(views.present[name])}
-        without_n = model.scorer(user, model.items.fusion(views.views, present))[0].float()
+        without = ItemViews(views.views, present, model.items.fusion(views.views, present))
+        without_n = model.scorer(user, without.read_by(model.scorer))[0].float()
         worth[name] = (whole_n - without_n).clamp(min=0.0) * views.present[name]
     total_n = torch.stack(list(worth.values())).sum(dim=0)
     count_n = torch.stack(list(views.present.values())).sum(dim=0)

@@ -1,6 +1,7 @@
 """CatalogIndex: the vectors of a whole catalog under one model, encoded once, and exact ranks and lists from them.
 
-Axes: B users, V items in the catalog, D width, L history length, K list length or interests, n items to add.
+Axes: B users, V items in the catalog, D width, L history length, K list length or interests, n items to add, W numbers that
+are kept of an item (see :meth:`~transrec.views.ItemViews.read_by`).
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class CatalogIndex:
     Build one with :meth:`encode`.
 
     Args:
-        vectors: the vector of every catalog row; a tensor of shape (V, D) will do.
+        vectors: the vector of every catalog row; a tensor of shape (V, D) will do where nothing else is kept.
         scorer: how a user and an item meet.
         unreadable: rows of items that the model can make nothing of, int64; they rank after all others.
         known: what counts add; nothing when None.
@@ -98,8 +99,9 @@ class CatalogIndex:
         Raises:
             EvaluationError: the catalog is empty.
         """
-        vectors_VD = encode_items(model, store, batch_size=batch_size, progress=progress)
-        return cls(vectors_VD, model.scorer, store.unreadable, KnownCounts.of(model, counts))
+        kept_VW = encode_items(model, store, batch_size=batch_size, progress=progress)
+        vectors = ItemVectors(kept_VW, width=model.items.width)
+        return cls(vectors, model.scorer, store.unreadable, KnownCounts.of(model, counts))
 
     @classmethod
     def of(
@@ -126,8 +128,8 @@ class CatalogIndex:
             DataError: the model can read nothing of what the items have.
         """
         store = prepared_for(model, dataset, place=place, progress=progress)
-        vectors_VD = encode_items(model, store)
-        return cls(vectors_VD, model.scorer, store.unreadable, KnownCounts.of(model, counts, place))
+        vectors = ItemVectors(encode_items(model, store), width=model.items.width)
+        return cls(vectors, model.scorer, store.unreadable, KnownCounts.of(model, counts, place))
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -215,27 +217,27 @@ class CatalogIndex:
         """
         return self._with(known=self.known and replace(self.known, popularity=popularity))
 
-    def add(self, vectors_nD: Tensor) -> CatalogIndex:
+    def add(self, vectors_nW: Tensor) -> CatalogIndex:
         """An index with more items at the end; the rows of the present ones stay.
 
         Raises:
             ModelError: the vectors have another width.
         """
-        return self.with_versions(vectors_nD, len(self) + np.arange(len(vectors_nD)))
+        return self.with_versions(vectors_nW, len(self) + np.arange(len(vectors_nW)))
 
-    def with_versions(self, vectors_nD: Tensor, replaced: np.ndarray) -> CatalogIndex:
+    def with_versions(self, vectors_nW: Tensor, replaced: np.ndarray) -> CatalogIndex:
         """An index with newer vectors in some rows, and further rows, which have no counts; removed rows of these come back.
 
         Args:
-            vectors_nD: what comes; all of items that the model can read.
+            vectors_nW: what is kept of what comes; all of items that the model can read.
             replaced: the row of each, int64; further rows follow the last one without a gap.
 
         Raises:
             ModelError: the vectors have another width.
         """
-        if vectors_nD.shape[1] != self.vectors.width:
+        if vectors_nW.shape[1] != self.vectors.kept_width:
             raise ModelError(
-                f"these item vectors have width {vectors_nD.shape[1]}, the index has {self.vectors.width}",
+                f"these item vectors have width {vectors_nW.shape[1]}, the index has {self.vectors.kept_width}",
                 remedy="encode the new items with the model that the index was made with",
             )
         more = int((replaced >= len(self)).sum())
@@ -243,7 +245,7 @@ class CatalogIndex:
         if known is not None and more:
             known = replace(known, counts=known.counts.with_unseen(more))
         return CatalogIndex(
-            self.vectors.with_versions(vectors_nD, replaced),
+            self.vectors.with_versions(vectors_nW, replaced),
             self.scorer,
             np.setdiff1d(self.unreadable, replaced),
             known,
@@ -279,7 +281,7 @@ class CatalogIndex:
 
 
 @torch.no_grad()
-def encode_histories(model: TransRec, index: CatalogIndex, histories: Histories, beside_nD: Tensor | None = None) -> Queries:
+def encode_histories(model: TransRec, index: CatalogIndex, histories: Histories, beside_nW: Tensor | None = None) -> Queries:
     """Histories under a model, whose items are looked up in the index instead of being encoded again.
 
     The model reads the newest items that fit its window, and when they were if it reads times and the histories have them.
@@ -288,7 +290,8 @@ def encode_histories(model: TransRec, index: CatalogIndex, histories: Histories,
         model: is put into evaluation mode meanwhile.
         index: the catalog under this model.
         histories: of B users; an empty one gives a zero vector.
-        beside_nD: vectors of items that are not in the catalog: rows from V on stand for them. Counts know nothing of them.
+        beside_nW: what is kept of items that are not in the catalog: rows from V on stand for them. Counts know nothing of
+            them.
     """
     recent = histories.last(model.window)
     was_training = model.training
@@ -300,8 +303,8 @@ def encode_histories(model: TransRec, index: CatalogIndex, histories: Histories,
             rows_BL, mask_BL = (torch.from_numpy(array).to(index.device) for array in block.padded())
             times_BL = block.padded_times()
             told_BL = None if times_BL is None else torch.from_numpy(times_BL).to(index.device)
-            output = model.users(index.vectors.take(rows_BL, beside_nD), mask_BL, told_BL)
-            blocks.append(output.last_BD if output.kind == "states" else output.vectors)
+            read_BLW = index.vectors.taken_by(model.users, rows_BL, beside_nW)
+            blocks.append(model.users(read_BLW, mask_BL, told_BL).scored)
     finally:
         model.train(was_training)
-    return Queries(torch.cat(blocks), histories if beside_nD is None else histories.below(len(index)))
+    return Queries(torch.cat(blocks), histories if beside_nW is None else histories.below(len(index)))

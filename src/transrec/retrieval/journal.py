@@ -41,7 +41,7 @@ class Change:
         ids: of the items.
         items: their content, for ``"items"``; else empty.
         columns: further columns, each as long as the ids.
-        vectors: what the model made of the items, float32 of shape (n, D); None where nothing was encoded.
+        vectors: what the model made of the items, float32 of shape (n, W); None where nothing was encoded.
         model: the fingerprint of that model; empty until it is written.
     """
 

@@ -1,6 +1,6 @@
 """The vectors of a catalog, kept on disk beside the run that made them: encoded once, and mapped into memory after that.
 
-Axes: V items in the catalog, n of them at a time, D width.
+Axes: V items in the catalog, n of them at a time, D width, W numbers that are kept of an item.
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ def fingerprint_of(model: TransRec, place: int | None = 0) -> str:
     """
     told = [weights_digest(model.items), model.settings.items.model_dump_json(), str(place or 0)]
     told += [f"{name} {assets_digest(encoder)}" for name, encoder in model.items.preparers().items()]
+    told += ["views"] if model.scorer.reads_views or model.users.reads_views else []
     return hashlib.blake2b("\0".join(told).encode(), digest_size=16).hexdigest()
 
 
@@ -158,7 +159,7 @@ class _Former:
     """Vectors of the same model that were kept for other items, or for these before some changed."""
 
     rows: Mapping[bytes, int]
-    vectors_VD: np.ndarray
+    kept_VW: np.ndarray
     readable_V: np.ndarray
 
     def found(self, keys: np.ndarray) -> np.ndarray:
@@ -199,11 +200,9 @@ def _make(wanted: _Wanted, former: _Former | None, progress: Progress | None, en
     filling.finish()
     pl.DataFrame({"id": catalog.ids, "content": list(catalog.content_keys)}).write_parquet(building / _ITEMS)
     # sparse: room for items to come, which takes no place on the disk
-    size, each = (
-        (building / "vectors.npy").stat().st_size,
-        wanted.model.items.width * (2 if wanted.precision == "float16" else 4),
-    )
-    os.truncate(building / "vectors.npy", size + each * _room(len(catalog)))
+    path = building / "vectors.npy"
+    each = np.load(path, mmap_mode="r").strides[0]
+    os.truncate(path, path.stat().st_size + each * _room(len(catalog)))
 
 
 def _made(
@@ -225,7 +224,7 @@ def _reused(wanted: _Wanted, former: _Former, rows: np.ndarray) -> tuple[Tensor,
     """Vectors of some rows, those that are new or have changed encoded now; which are readable; how many were encoded."""
     places = former.found(wanted.catalog.content_keys[rows])
     new = np.flatnonzero(places < 0)
-    kept_nD = torch.from_numpy(former.vectors_VD[places.clip(min=0)].astype(np.float32))
+    kept_nD = torch.from_numpy(former.kept_VW[places.clip(min=0)].astype(np.float32))
     readable_n = former.readable_V[places.clip(min=0)].copy()
     if len(new):
         kept_nD[torch.from_numpy(new)], readable_n[new] = encode_rows(
@@ -252,9 +251,9 @@ def _opened(folder: Path, model: TransRec, key: str, encoded: int) -> KeptVector
         raise RunError(f"the index is damaged: {error}", where=str(folder), remedy="remove the folder") from None
     memory = torch.from_numpy(room)
     if model.device.type == "cpu":
-        vectors = ItemVectors(memory[: len(head)], memory)
+        vectors = ItemVectors(memory[: len(head)], memory, width=model.items.width)
     else:
-        vectors = ItemVectors(memory[: len(head)].to(model.device))
+        vectors = ItemVectors(memory[: len(head)].to(model.device), width=model.items.width)
     return KeptVectors(folder, vectors, np.flatnonzero(~readable), encoded, key)
 
 

@@ -20,11 +20,15 @@ Source = Literal["copy", "fresh", "aligned", "drop"]
 DEFAULT_RULES = (
     "items.encoders.identity.*=fresh",
     "items.projections.*.means=fresh",
+    "users.*centres=fresh",
     "prior.popularity=fresh",
     "prior.unseen=fresh",
 )
-"""An identity table means nothing on another platform, items are centred on their own, and what it is worth to have been
-touched so often depends on how many events there are; everything else is copied, or, for projections, perhaps aligned."""
+"""An identity table means nothing on another platform, items are centred on their own and have clusters of their own, and
+what it is worth to have been touched so often depends on how many events there are; everything else is copied, or, for
+projections, perhaps aligned."""
+MEASURED = (".means", ".centres")
+"""So end the names of what is measured on the target before it learns, whatever the rules."""
 
 ENCODERS = "items.encoders."
 PROJECTIONS = "items.projections."
@@ -84,7 +88,7 @@ def usual_rules(model: TransRec, given: Sequence[SourceRule] = ()) -> list[Sourc
     for text in DEFAULT_RULES:
         rule = SourceRule.parse(text)
         if any(fnmatch.fnmatchcase(name, rule.pattern) for name in model.state_dict()):
-            (measured if rule.pattern.endswith(".means") else tables).append(rule)
+            (measured if rule.pattern.endswith(MEASURED) else tables).append(rule)
     return [*measured, *given, *tables]
 
 

@@ -19,9 +19,9 @@ from transrec.rules.mergeable import add_mergeable, plain_name
 from transrec.rules.sources import is_published
 from transrec.users.adapter import Adapter
 
-Kind = Literal["full", "top", "frozen", "bitfit", "lora", "ia3", "adapter"]
+Kind = Literal["full", "top", "frozen", "bitfit", "lora", "ia3", "adapter", "projections"]
 
-FORMS = "full, top:N (for example top:2), frozen, bitfit, lora or lora:R, ia3, adapter or adapter:R"
+FORMS = "full, top:N (for example top:2), frozen, bitfit, lora or lora:R, ia3, adapter or adapter:R, projections"
 
 _SIZES = {"adapter": 0, "lora": 8}
 """The sizes of rules that may be written without one."""
@@ -32,7 +32,7 @@ class Tuning:
     """Which parameters learn.
 
     In all rules what is neither a modality encoder nor the user encoder learns (projections, fusion, scorer), and so does
-    what starts fresh: frozen, it would be noise. In all but ``"adapter"`` the user encoder learns. The rules differ in what
+    what starts fresh: frozen, it would be noise. In all but the last two the user encoder learns. The rules differ in what
     they do to the modality encoders, or to their backbones where they have one.
 
     Attributes:
@@ -40,7 +40,8 @@ class Tuning:
             nothing; ``"bitfit"``: biases and norms (arXiv 2106.10199); ``"lora"`` and ``"ia3"``: what
             :func:`~transrec.rules.mergeable.add_mergeable` adds and :func:`~transrec.rules.mergeable.merge` merges;
             ``"adapter"``: nothing, and of the user encoder only its norms and the adapters that are put into it (TransRec's
-            published code; Adapter4Rec, arXiv 2305.15036).
+            published code; Adapter4Rec, arXiv 2305.15036); ``"projections"``: nothing, and of the user encoder only its
+            norms (the parameter-efficient fine-tuning of MISSRec, arXiv 2308.11175, whose adapters are our projections).
         size: how many blocks of ``"top"``; the rank of ``"lora"``; the inner width of ``"adapter"``, 0 for half of the
             model's width as published.
 
@@ -120,7 +121,7 @@ def _resting(model: TransRec, tuning: Tuning) -> set[str]:
         if tuning.kind == "bitfit":
             published -= _norms(encoder) | {own for own in published if own.endswith("bias")}
         resting |= {f"items.encoders.{name}.{own}" for own in published}
-    if tuning.kind == "adapter":
+    if tuning.kind in ("adapter", "projections"):
         learning = _norms(model.users) | _adapters(model.users)
         resting |= {f"users.{own}" for own, _ in model.users.named_parameters() if own not in learning}
     return resting

@@ -116,7 +116,7 @@ def _read(model: TransRec, now: Snapshot, requests: Sequence[Request], platform:
     """The histories under the model; items that are given by content are encoded, all of them together."""
     size = len(now.catalog)
     given: list[Item] = [item for request in requests for item in request.history if isinstance(item, Item)]
-    beside_nD = encode_given(model, _distinct(given), platform) if given else None
+    beside_nW = encode_given(model, _distinct(given), platform) if given else None
     at = size
     rows, when, used, unknown, hidden = [], [], [], [], []
     for request in requests:
@@ -140,10 +140,10 @@ def _read(model: TransRec, now: Snapshot, requests: Sequence[Request], platform:
     if any(request.times is not None for request in requests):
         histories = Histories(histories.rows, histories.offsets, np.concatenate(when))
     vectors = [
-        now.index.vectors.take(torch.from_numpy(own).to(now.index.device), beside_nD) if asked.explain else torch.empty(0)
+        now.index.vectors.take(torch.from_numpy(own).to(now.index.device), beside_nW) if asked.explain else torch.empty(0)
         for own, asked in zip(rows, requests, strict=True)
     ]
-    return _Histories(encode_histories(model, now.index, histories, beside_nD), used, unknown, hidden, vectors)
+    return _Histories(encode_histories(model, now.index, histories, beside_nW), used, unknown, hidden, vectors)
 
 
 def _distinct(items: Sequence[Item]) -> list[Item]:
@@ -200,8 +200,9 @@ def _reasons(asked: _Asked, query: Queries, found: TopK, read: _Histories, place
     rows, scores = _real(found)
     if not len(rows):
         return []
-    vectors_nD = asked.index.vectors.take(torch.from_numpy(rows).to(asked.index.device))
-    content = asked.model.scorer(query.vectors, vectors_nD)[0].float().tolist()
+    rows_n, scorer = torch.from_numpy(rows).to(asked.index.device), asked.model.scorer
+    vectors_nD = asked.index.vectors.take(rows_n)
+    content = scorer(query.vectors, asked.index.vectors.taken_by(scorer, rows_n))[0].float().tolist()
     views = views_of(asked.model, asked.catalog.items(rows), asked.platform)
     shares = view_shares(asked.model, query.vectors, views)
     reasons = []

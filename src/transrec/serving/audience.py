@@ -64,9 +64,9 @@ def audience_of(
         DataError: no encoder of the model can read the item.
     """
     now, events = recommender.now, dataset.interactions
-    vector_1D = encode_given(recommender.model, [item], recommender.live.platform)
+    kept_1W = encode_given(recommender.model, [item], recommender.live.platform)
     row = len(now.catalog)
-    index = now.index.with_versions(vector_1D, np.array([row])).weighing(popularity)
+    index = now.index.with_versions(kept_1W, np.array([row])).weighing(popularity)
     users = np.arange(len(events.users))
     if len(users) > most_users:
         users = np.sort(np.random.default_rng(seed).choice(users, most_users, replace=False))

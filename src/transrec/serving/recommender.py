@@ -187,7 +187,7 @@ class Recommender:
             direction_1D = now.index.vectors.take(torch.tensor([own], device=now.index.device))
             rows = np.append(rows, own)
         else:
-            direction_1D = encode_given(self.model, [item], self.live.platform)
+            direction_1D = encode_given(self.model, [item], self.live.platform)[:, : now.index.vectors.width]
         allowed = None if where is None else allowed_by(where, now.catalog)
         found = now.index.nearest(direction_1D, k, Histories.from_lists([rows[rows >= 0]]), allowed)
         return named(now.catalog, found)

@@ -30,6 +30,8 @@ from transrec.training.unfreezing import Unfreezing
 
 Validate = Callable[[TransRec], Mapping[str, float]]
 """Metrics of the model on held-out events; training sees nothing else of them."""
+BeforeEpoch = Callable[[TransRec, int], None]
+"""Changes buffers of the model before the epoch of this number begins, by nothing but its weights and that number."""
 
 
 @final
@@ -48,6 +50,7 @@ class Loop:
     anchor: Anchor
     unfreezing: Unfreezing
     watch: FiniteWatch
+    before_epoch: BeforeEpoch | None = None
 
     def run(self, model: TransRec, progress: Progress, validate: Validate, log: TrainingLog, stopping: Stopping) -> Progress:
         """Train until the course is at its end, patience is, or somebody says stop; how far it has come."""
@@ -57,6 +60,8 @@ class Loop:
             factor = rate_factor(step, total, settings)
             set_rates(self.optimiser, factor)
             self.unfreezing.at(step)
+            if self.before_epoch is not None and step % per_epoch == 0:
+                self.before_epoch(model, step // per_epoch)
             loss = self._step(parts, step)
             progress = replace(progress, step=step + 1)
             log.stepped(sum(len(batch.mask_BL) for batch in parts))

@@ -78,7 +78,7 @@ class Together:
         """
         assert batch.shares is not None, "the batch is dealt to several processes"
         items = self._items(model.items(batch.items), batch.shares)
-        return Outputs(items, self._users(model.users, items.fused_UD, batch))
+        return Outputs(items, self._users(model.users, items.read_by(model.users), batch))
 
     def _items(self, own: ItemViews, shares: Shares) -> ItemViews:
         """The views of all items from those of one share; sent at once, side by side."""

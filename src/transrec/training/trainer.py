@@ -22,7 +22,7 @@ from transrec.training.checkpoint import Keeper
 from transrec.training.estimate import LONG, Course, estimated
 from transrec.training.finite import FiniteWatch, NameItems
 from transrec.training.log import TrainingLog
-from transrec.training.loop import Loop
+from transrec.training.loop import BeforeEpoch, Loop
 from transrec.training.loop import Validate as Validate
 from transrec.training.optimiser import optimiser_groups
 from transrec.training.precision import rounds_to_bfloat16
@@ -93,6 +93,7 @@ class Trainer:
         console: where the progress line goes; standard error when None.
         anchored: names of the parameters that ``settings.anchor`` pulls to where they start: those that do not start fresh.
         name_items: the ids of a batch's items, for the report about a loss that is not a number.
+        before_epoch: called before every epoch, for parts of the model that look at all items now and then.
     """
 
     def __init__(
@@ -103,8 +104,10 @@ class Trainer:
         console: Console | None = None,
         anchored: Collection[str] = (),
         name_items: NameItems | None = None,
+        before_epoch: BeforeEpoch | None = None,
     ) -> None:
         self.settings = settings
+        self.before_epoch = before_epoch
         self.name_items = name_items
         self.folder = folder
         self.console = console
@@ -149,7 +152,20 @@ class Trainer:
             self._tell_estimate(alone, batches, course)
         unfreezing = Unfreezing(model, settings.unfreeze_every, per_epoch=per_epoch, total=total)
         watch = FiniteWatch(settings.on_nonfinite, folder, self.name_items)
-        loop = Loop(settings, self.folder, accelerator, task, optimiser, batches, course, keeper, anchor, unfreezing, watch)
+        loop = Loop(
+            settings,
+            self.folder,
+            accelerator,
+            task,
+            optimiser,
+            batches,
+            course,
+            keeper,
+            anchor,
+            unfreezing,
+            watch,
+            self.before_epoch,
+        )
         log = TrainingLog(folder, total=total, start=progress.step, tensorboard=settings.tensorboard, console=self.console)
         with log, Stopping(log.console, alone=accelerator.num_processes == 1) as stopping:
             progress = loop.run(model, progress, validate, log, stopping)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Self
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from transrec.errors import ModelError
+from transrec.users.settings import UserSettings
 from transrec.views import UserKind, UserOutput
 
 
@@ -22,6 +25,8 @@ class UserEncoder(nn.Module, ABC):
         width: D of what it takes and gives.
         reads_times: whether ``forward`` takes when the events were, as a third argument. Only then do batches and histories
             carry times, and only then is it called with them.
+        reads_views: whether ``forward`` takes items as :attr:`~transrec.views.ItemViews.side_by_side`, and not as vectors.
+        attunes: whether training calls :meth:`attune` before every epoch.
         mask_token: what stands in the place of an item that an objective hides, (D,); None in encoders that never hide one.
             It is a parameter of the encoder, not of the objective, so that it is saved and moves with it.
     """
@@ -31,11 +36,33 @@ class UserEncoder(nn.Module, ABC):
     window: int
     width: int
     reads_times: bool = False
+    reads_views: bool = False
+    attunes: bool = False
     mask_token: nn.Parameter | None
 
     def __init__(self) -> None:
         super().__init__()
         self.register_parameter("mask_token", None)
+
+    @classmethod
+    def from_settings(cls, width: int, settings: UserSettings) -> Self:
+        """Build the encoder from settings, with fresh weights.
+
+        An encoder that people name by its import path (``model.users.custom``) defines this; what it wants to know besides
+        the settings that there are is in ``settings.custom_options``, as texts.
+
+        Args:
+            width: D of item vectors and states.
+            settings: the window, and whatever else it has use for.
+
+        Raises:
+            ModelError: it does not define this, or an option cannot be used.
+        """
+        raise ModelError(
+            f"{cls.__name__} cannot be built from settings",
+            where=f"{cls.__module__}:{cls.__qualname__}",
+            remedy=f"give the class a classmethod from_settings(width, settings), here {width} and {settings.kind}",
+        )
 
     @abstractmethod
     def forward(self, items_BLD: Tensor, mask_BL: Tensor) -> UserOutput:
@@ -58,14 +85,27 @@ class UserEncoder(nn.Module, ABC):
         return output
 
     def hide(self, items_BLD: Tensor, hidden_BL: Tensor) -> Tensor:
-        """Histories with the mask token in place of some items, for :meth:`forward`.
+        """Histories with the mask token in place of some items, for :meth:`forward`; it has no views.
 
         Raises:
             ModelError: this encoder has no mask token.
         """
         if self.mask_token is None:
             raise ModelError("the user encoder has no mask token", remedy="set model.users.mask_token to true")
-        return torch.where(hidden_BL[..., None], self.mask_token.to(items_BLD.dtype), items_BLD)
+        token = F.pad(self.mask_token.to(items_BLD.dtype), (0, items_BLD.shape[-1] - self.width))
+        return torch.where(hidden_BL[..., None], token, items_BLD)
+
+    def attune(self, items_VW: Tensor, *, generator: torch.Generator) -> None:  # noqa: ARG002
+        """Look at all items as they are now, before an epoch begins; what it finds is in its buffers.
+
+        Args:
+            items_VW: what is kept of every item of all platforms, see :meth:`~transrec.views.ItemViews.read_by`.
+            generator: of what is random, the same whenever this epoch begins.
+
+        Raises:
+            ModelError: this encoder does not.
+        """
+        raise ModelError(f"{type(self).__name__} has nothing to attune")
 
     def add_adapters(self, inner: int) -> None:
         """Put an :class:`~transrec.users.adapter.Adapter` of this inner width behind every attention and feed-forward part.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from transrec.settings import Settings
 
@@ -19,11 +19,49 @@ class GatedSettings(Settings):
     without time_bias."""
 
 
+class MissrecSettings(Settings):
+    """What the missrec kind has and others have not."""
+
+    clusters: Literal["kmeans", "density"] = "kmeans"
+    """How item views are divided into interests that users share, before every epoch: k-means over batches; or density peaks
+    (DPC-kNN), which compares all views with each other."""
+    ratio: float = Field(default=0.02, gt=0, le=1)
+    """Clusters as a share of the item views. Published are 0.02 for pre-training and 0.5 for fine-tuning; every view that is
+    read is compared with every cluster."""
+    layers: int = Field(default=1, ge=0)
+    """Blocks in which interests look at each other."""
+
+
+class InterestSettings(Settings):
+    """Several vectors a user."""
+
+    count: int = Field(default=0, ge=0)
+    """C, the interests of a user; 0 for one vector, the state at the last item."""
+    adaptive: bool = False
+    """Whether a user has as many of them as the history is long: min(C, max(1, log2 of its items)). Else all have C."""
+    seeds: Literal["farthest", "queries"] = "farthest"
+    """Where interests begin: at items of the history that are far from each other, or at what learned queries look at, as in
+    ComiRec."""
+    rounds: int = Field(default=2, ge=0)
+    """How often the items of a history are dealt out to the interests that they are nearest to; 0 as in ComiRec."""
+
+    @model_validator(mode="after")
+    def _something_learns(self) -> Self:
+        if self.seeds == "farthest" and not self.rounds:
+            raise ValueError("interests that begin at items have to be dealt items; give 1 round or more, or seeds queries")
+        return self
+
+
 class UserSettings(Settings):
     """The user encoder."""
 
-    kind: Literal["transformer", "gated"] = "transformer"
-    """A transformer, as published; or gated pointwise attention that can read times, as in HSTU (arXiv 2402.17152)."""
+    kind: Literal["transformer", "gated", "missrec", "custom"] = "transformer"
+    """A transformer, as published; gated pointwise attention that can read times, as in HSTU (arXiv 2402.17152); missrec, a
+    transformer whose items look at the clusters that their views fall into (arXiv 2308.11175); or custom, one of yours."""
+    custom: str = ""
+    """A user encoder of your own, as package.module:Class."""
+    custom_options: dict[str, str] = Field(default={})
+    """What a user encoder of your own is given besides these settings: option -> value."""
     attention: Literal["causal", "bidirectional"] = "causal"
     """What a position may look at: itself and earlier ones, or (as published) every item of the history."""
     window: int = Field(default=50, ge=1)
@@ -47,3 +85,13 @@ class UserSettings(Settings):
     """Whether there is a learned vector that stands for a hidden item. The masked objective needs it, nothing else does."""
     gated: GatedSettings = GatedSettings()
     """Settings of the gated kind."""
+    missrec: MissrecSettings = MissrecSettings()
+    """Settings of the missrec kind."""
+    interests: InterestSettings = InterestSettings()
+    """Several vectors a user instead of one, read from the states of the encoder."""
+
+    @model_validator(mode="after")
+    def _custom_has_a_class(self) -> Self:
+        if (self.kind == "custom") != bool(self.custom):
+            raise ValueError("kind custom and custom, the import path of its class, go together: give both or neither")
+        return self

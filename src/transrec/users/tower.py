@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from transrec.errors import ModelError
+from transrec.finding import class_at
 from transrec.users.encoder import UserEncoder
 from transrec.users.gated import GatedUserEncoder
+from transrec.users.interests import InterestUserEncoder
+from transrec.users.missrec import MissrecUserEncoder
 from transrec.users.settings import UserSettings
 from transrec.users.transformer import TransformerUserEncoder
 
 _KINDS: Mapping[str, Callable[[int, UserSettings], UserEncoder]] = {
     "transformer": TransformerUserEncoder,
     "gated": GatedUserEncoder,
+    "missrec": MissrecUserEncoder,
+    "custom": lambda width, settings: _custom(width, settings),
 }
 
 
@@ -24,5 +30,15 @@ def build_users(width: int, settings: UserSettings) -> UserEncoder:
 
     Raises:
         SettingsError: the heads do not divide the width, or the kind has no such form.
+        ModelError: a class of one's own cannot be found, or reads items of another width.
     """
-    return _KINDS[settings.kind](width, settings)
+    users = _KINDS[settings.kind](width, settings)
+    return InterestUserEncoder(users, settings.interests) if settings.interests.count else users
+
+
+def _custom(width: int, settings: UserSettings) -> UserEncoder:
+    users = class_at(settings.custom, UserEncoder, where="model.users.custom").from_settings(width, settings)
+    if users.width != width:
+        told = f"{settings.custom} has the width {users.width}, items have {width}"
+        raise ModelError(told, where="model.users.custom", remedy="let from_settings use the width that it is given")
+    return users

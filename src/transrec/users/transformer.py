@@ -5,6 +5,8 @@ Axes: B users, L history length, D width, H heads.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -67,8 +69,7 @@ class TransformerUserEncoder(UserEncoder):
     def add_adapters(self, inner: int) -> None:
         for block in self.blocks:
             assert isinstance(block, TransformerBlock)
-            block.attention_adapter = Adapter(self.width, inner)
-            block.feedforward_adapter = Adapter(self.width, inner)
+            block.add_adapters(inner)
 
 
 class TransformerBlock(nn.Module):
@@ -89,14 +90,28 @@ class TransformerBlock(nn.Module):
         self.attention_adapter: nn.Module = nn.Identity()
         self.feedforward_adapter: nn.Module = nn.Identity()
 
-    def forward(self, states_BLD: Tensor, visible_BLL: Tensor) -> Tensor:
-        """One block; ``visible_BLL`` says which position (last axis) each position may look at."""
+    def forward(self, states_BLD: Tensor, visible_BLL: Tensor, between: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """One block.
+
+        Args:
+            states_BLD: what comes in.
+            visible_BLL: which position (last axis) each position may look at.
+            between: what is done to the states between the two parts; nothing when None.
+        """
         if self.pre_norm:
             states_BLD = states_BLD + self._attend(self.attention_norm(states_BLD), visible_BLL)
+            states_BLD = states_BLD if between is None else between(states_BLD)
             return states_BLD + self._feed_forward(self.feedforward_norm(states_BLD))
         states_BLD = self.attention_norm(states_BLD + self._attend(states_BLD, visible_BLL))
+        states_BLD = states_BLD if between is None else between(states_BLD)
         normed_BLD: Tensor = self.feedforward_norm(states_BLD + self._feed_forward(states_BLD))
         return normed_BLD
+
+    def add_adapters(self, inner: int) -> None:
+        """Put an adapter of this inner width behind each of the two parts."""
+        width = self.output.out_features
+        self.attention_adapter = Adapter(width, inner)
+        self.feedforward_adapter = Adapter(width, inner)
 
     def _attend(self, states_BLD: Tensor, visible_BLL: Tensor) -> Tensor:
         batch, length, width = states_BLD.shape

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from comparing_ground import Ground, asked, make_ground, text_run, trained
+from viewed_ground import viewed_platform
 
 from transrec.recipes.comparing.bench import Bench
 from transrec.recipes.comparing.jobs import (
@@ -77,6 +78,16 @@ def test_what_a_row_from_scratch_reads_is_said_by_its_variant(ground: Ground) ->
     assert reads(FromScratch(tune="full")) == ("given",)
     assert reads(FromScratch(content=False, identity=True, tune="full")) == ("identity",)
     assert reads(FromScratch(identity=True, tune="full")) == ("given", "identity"), "a variant to come needs a line alone"
+
+
+def test_a_row_with_one_view_has_the_plain_cosine(tmp_path: Path) -> None:
+    source, target = (viewed_platform(users=60, seed=seed).save(tmp_path / f"viewed-{seed}") for seed in (0, 1))
+    run = trained(tmp_path / "run", source, model={"scorer": "views"})
+    viewed = Ground(tmp_path, run, source, target)
+    reads = {"id": (False, True), "content": (True, False), "both": (True, True)}
+    made = {name: FromScratch(content, identity, tune="full") for name, (content, identity) in reads.items()}
+    found = {name: fitted(Job(Row("own", "own", making)), viewed).model for name, making in made.items()}
+    assert {name: model.scorer for name, model in found.items()} == {"id": "cosine", "content": "views", "both": "views"}
 
 
 def test_few_users_may_take_as_many_steps(ground: Ground) -> None:

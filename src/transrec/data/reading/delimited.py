@@ -78,9 +78,8 @@ def sniff(path: Path, format: Format) -> Format:
     if first.startswith((b"\xff\xfe", b"\xfe\xff")) and format.is_utf8:
         raise DataError("this file is UTF-16", where=str(path), remedy="save it as UTF-8, or pass --encoding utf-16")
     if not first.strip():
-        raise DataError(
-            "the file is empty or begins with an empty line", where=str(path), remedy="begin with the names of the columns"
-        )
+        remedy = "copy the file again" if format.headless else "begin with the names of the columns"
+        raise DataError("the file is empty or begins with an empty line", where=str(path), remedy=remedy)
     if not format.is_utf8 and format.encoding.lower().replace("_", "-").startswith(("utf-16", "utf-32")):
         with path.open(encoding=format.encoding) as text:
             line = text.readline()

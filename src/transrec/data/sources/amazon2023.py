@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from transrec.data.reading import jsonlines
+from transrec.data.reading.damage import told_of
 from transrec.data.reading.recast import Recast
 from transrec.data.sources.layout import Layout
 from transrec.data.times import numbers
@@ -98,7 +99,8 @@ def _only(paths: Sequence[Path]) -> Path:
 
 
 def _products(path: Path) -> Recast:
-    there = jsonlines.columns(path)
+    with told_of(path):
+        there = jsonlines.columns(path)
     reads = tuple(name for name in _PRODUCT if name in there or name in _NEEDED)
     return Recast(reads, (*(name for name in reads if name != "images"), "photo_address"), _with_photo)
 

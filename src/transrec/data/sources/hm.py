@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
+from transrec.data.reading.damage import told_of
 from transrec.data.reading.delimited import Format, sniff
 from transrec.data.reading.recast import Recast
 from transrec.data.sources.layout import Layout
@@ -38,7 +39,8 @@ def hm(folder: Path) -> Layout:
                 where=str(folder),
                 remedy="give the folder with transactions_train.csv and articles.csv of the competition, unpacked",
             )
-    header = sniff(articles, _COMMA).header
+    with told_of(articles):
+        header = sniff(articles, _COMMA).header
     images = folder / "images" if (folder / "images").is_dir() else None
     return Layout(
         (transactions,),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from transrec.data.reading.columns import DESCRIPTION, ITEM, TIME, TITLE, USER, WEIGHT, plain
+from transrec.data.reading.damage import told_of
 from transrec.data.reading.delimited import Format, sniff
 from transrec.data.sources.layout import Layout
 from transrec.errors import DataError
@@ -21,7 +22,10 @@ def recbole(folder: Path) -> Layout:
         DataError: there is not exactly one ``.inter`` and one ``.item`` file.
     """
     events, items = _only(folder, ".inter"), _only(folder, ".item")
-    in_events, in_items = sniff(events, _TAB), sniff(items, _TAB)
+    with told_of(events):
+        in_events = sniff(events, _TAB)
+    with told_of(items):
+        in_items = sniff(items, _TAB)
     roles = {
         "user": _first(USER, in_events.header),
         "item": _first(ITEM, in_events.header),

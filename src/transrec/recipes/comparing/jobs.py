@@ -175,6 +175,7 @@ def _stage(stage: StageSettings, job: Job) -> StageSettings:
 
 
 def _reading(model: ModelSettings, names: tuple[str, ...]) -> ModelSettings:
-    """The run's model, reading these modalities."""
+    """The run's model, reading these modalities; the scores of a single view need no fusing."""
     items: ItemSettings = model.items.model_copy(update={"modalities": names})
-    return model.model_copy(update={"items": items})
+    scorer = "cosine" if model.scorer == "views" and len(names) == 1 else model.scorer
+    return model.model_copy(update={"items": items, "scorer": scorer})

@@ -57,7 +57,7 @@ class Encoded:
         """Item vectors on a plane; items that the model can read nothing of are left out."""
         catalog = self.dataset.catalog
         vectors_VD = self.index.vectors_VD.float()
-        if self.model.settings.scorer == "cosine":
+        if self.model.settings.scorer != "dot":
             vectors_VD = F.normalize(vectors_VD, dim=1)
         readable = np.setdiff1d(np.arange(len(catalog)), self.index.unreadable)
         generator = np.random.default_rng(settings.seed)

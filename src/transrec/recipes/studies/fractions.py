@@ -8,13 +8,14 @@ from pathlib import Path
 from rich.console import Console
 
 from transrec.data.dataset import Dataset
+from transrec.data.folders import require_place
 from transrec.recipes.compare import compare
 from transrec.recipes.comparing.bench import Bench
 from transrec.recipes.comparing.report import Comparison, short
 from transrec.recipes.comparing.variants import TRANSFERRED
 from transrec.recipes.studies.settings import FractionsSettings
 from transrec.recipes.studies.study import COPIED, Line, Study, folder_name
-from transrec.recipes.studies.tables import keep, tell
+from transrec.recipes.studies.tables import DOCUMENT, keep, tell
 from transrec.rules import SourceRule, copy_parameters, usual_rules
 
 
@@ -45,15 +46,17 @@ def study_fractions(
         RunError: the folder is not a run, or it has learned from the target.
         SettingsError: the parts match no weight.
         ModelError: a part is among them of which no fraction can be taken.
+        DataError: nothing can be written there.
         EvaluationError: no test target is left.
     """
     told_to, settings = console or Console(highlight=False), settings or FractionsSettings()
     dataset = data if isinstance(data, Dataset) else Dataset.open(data)
+    folder = Path(out) if out is not None else Path(run) / "study" / folder_name(dataset.name) / "fractions"
+    require_place(folder / DOCUMENT)
     bench = Bench.open(Path(run), dataset, settings.of_compare())
     rules = {COPIED: [], **{f"{omega:g}": settings.rules_of(omega) for omega in settings.omegas}}
     for own in rules.values():
         _require_possible(own, bench)
-    folder = Path(out) if out is not None else Path(run) / "study" / folder_name(dataset.name) / "fractions"
     lines = []
     for label, own in rules.items():
         told_to.rule(" ".join(own) or "every part copied, as without a rule")

@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import Console
 
 from transrec.data.dataset import Dataset
-from transrec.data.folders import made_once
+from transrec.data.folders import made_once, require_place
 from transrec.data.kinds import KINDS, Kind, obstacle, of_kind, version_digest
 from transrec.errors import DataError, RunError
 from transrec.recipes.compare import compare
@@ -17,7 +17,7 @@ from transrec.recipes.comparing.bench import Bench
 from transrec.recipes.comparing.report import Comparison
 from transrec.recipes.studies.settings import KindsSettings
 from transrec.recipes.studies.study import Line, Study, folder_name
-from transrec.recipes.studies.tables import keep, tell
+from transrec.recipes.studies.tables import DOCUMENT, keep, tell
 
 READ: Mapping[Kind, tuple[str, ...]] = {
     "mixed": ("text", "image"),
@@ -52,15 +52,16 @@ def study_kinds(
 
     Raises:
         RunError: the folder is not a run, it has learned from the target, or it reads nothing of a kind that was named.
-        DataError: the target has nothing of a kind that was named.
+        DataError: the target has nothing of a kind that was named, or nothing can be written.
         EvaluationError: no test target is left.
     """
     told_to, settings = console or Console(highlight=False), settings or KindsSettings()
     dataset = data if isinstance(data, Dataset) else Dataset.open(data)
+    folder = Path(out) if out is not None else Path(run) / "study" / folder_name(dataset.name)
+    require_place(folder / DOCUMENT)
     asked = settings.of_compare()
     bench = Bench.open(Path(run), dataset, asked)
     kinds, left_out = _possible(bench, settings)
-    folder = Path(out) if out is not None else Path(run) / "study" / folder_name(dataset.name)
     lines = []
     for kind in kinds:
         told_to.rule(f"{kind}: {KINDS[kind]}")

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from transrec._version import __version__
 from transrec.data.dataset import Dataset
-from transrec.data.folders import grown_once
+from transrec.data.folders import grown_once, require_place
 from transrec.data.splits import sample_size, split_of
 from transrec.errors import EvaluationError, RunError, SettingsError
 from transrec.items.settings import AUTO
@@ -24,7 +24,7 @@ from transrec.recipes.fitting import TrainSettings
 from transrec.recipes.resuming import has_begun
 from transrec.recipes.studies.settings import SourcesSettings
 from transrec.recipes.studies.study import Line, Study, folder_name
-from transrec.recipes.studies.tables import keep, tell
+from transrec.recipes.studies.tables import DOCUMENT, keep, tell
 from transrec.recipes.train import train
 
 RUN = "run"
@@ -58,11 +58,14 @@ def study_sources(
     Raises:
         SettingsError: the training has a share of the users of its own.
         RunError: the target is one of the sources.
+        DataError: nothing can be written there.
         EvaluationError: no test target is left.
     """
     told_to, settings = console or Console(highlight=False), settings or SourcesSettings()
     sources = [own if isinstance(own, Dataset) else Dataset.open(own) for own in data]
     elsewhere = target if isinstance(target, Dataset) else Dataset.open(target)
+    folder = Path(out) if out is not None else Path(f"study-{folder_name(elsewhere.name)}")
+    require_place(folder / DOCUMENT)
     _require_apart(sources, elsewhere)
     _require_measurable(sources, elsewhere, training)
     if training.split.users != 1:
@@ -71,7 +74,6 @@ def study_sources(
             where="split.users",
             remedy="leave it out of the training's settings; a study takes --shares",
         )
-    folder = Path(out) if out is not None else Path(f"study-{folder_name(elsewhere.name)}")
     asked = settings.of_compare(
         training=training.training.model_dump(mode="json"),
         stages=[stage.model_dump(mode="json") for stage in training.stages],

@@ -1,4 +1,4 @@
-"""Contract tests for people who write their own modality encoders; made for pytest, usable without it."""
+"""The contract of modality encoders."""
 
 from __future__ import annotations
 
