@@ -1,0 +1,132 @@
+"""What the fits of ``benchmarks.scale`` make of platforms that were not measured: hours, bytes, GPUs, as Markdown.
+
+    python -m benchmarks.scale --out scale.json
+    python -m benchmarks.extrapolation scale.json --items 1e8 --events 1e10 --workers 8
+
+Arithmetic only. What is assumed and was not measured stands in :class:`Assumed` and is printed with the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+WIDTH = 256
+TOKENS = 30
+HOUR = 3600
+
+
+@dataclass(frozen=True)
+class Assumed:
+    """What was not measured here."""
+
+    gpu: float = 100e12
+    """Operations a second that a GPU keeps up with networks of this kind, in bfloat16."""
+    gpu_memory: float = 80e9
+    """Bytes of a GPU."""
+    disk: float = 3e9
+    """Bytes a second of a disk that is read in pieces of some ten thousand bytes."""
+    network: float = 5e9
+    """Bytes a second between any two workers."""
+    cores: int = 16
+    """CPUs for each worker, each as fast as the one that was measured."""
+    layers: str = "6 x 384"
+    """Layers and width of the text network; MiniLM has these."""
+    learning: float = 2 / 6
+    """Share of its layers that learn."""
+    distinct: float = 1.0
+    """Distinct items of a batch for each of its events: at most 1."""
+    batch: int = 1024
+    """Users of a step."""
+    per_user: float = 25.0
+    """Events of a user, and positions of a window."""
+
+
+def rows(
+    found: Mapping[str, Mapping[str, list[float]]], items: float, events: float, workers: int, given: Assumed
+) -> list[list[str]]:
+    """What it takes: what, how much, where it comes from."""
+    fit = {name: each for name, (_, each, _) in found["fits"].items()}
+    forward = found["operations"][given.layers]
+    users = events / given.per_user
+    candidates = given.batch * given.per_user * given.distinct
+    trained = forward * given.distinct * 3 * given.learning
+    rerun = forward * given.distinct * (1 - given.learning)
+    scored = 6 * candidates * WIDTH
+    pairs = found["fits"]["step: s of a CPU, batch"]
+    batch_s = pairs[0] / given.per_user
+    states = 4 * TOKENS * int(given.layers.split(" x ")[1])
+    memory = events * fit["event: bytes of memory, events"] + items * fit["item: bytes of memory, catalog"]
+    gpu_s = events * ((trained + rerun) / workers + scored) / given.gpu
+    ratio = scored / (trained + rerun) * workers
+    sent = events * (1 + given.distinct) * 2 * 4 * WIDTH
+    ranked = 2 * items * WIDTH
+    vectors = 4 * items * WIDTH
+    return [
+        ["catalog on disk (Lance)", size(items * fit["item: bytes of disk, Lance"]), "measured bytes an item"],
+        ["events on disk (Parquet)", size(events * fit["event: bytes of disk, Parquet"]), "measured bytes an event"],
+        ["tokens on disk", size(items * fit["item: bytes of disk, tokens"]), "measured bytes an item"],
+        ["frozen states on disk, if kept", size(items * states), f"4 bytes x {TOKENS} tokens x width"],
+        ["vectors (index)", size(vectors), f"4 bytes x {WIDTH}"],
+        ["memory of **every** process: events and catalog", size(memory), "measured bytes"],
+        ["... and counts, with a prior", size(events * fit["event: bytes of memory, counts"]), "measured bytes an event"],
+        [
+            "making tokens",
+            hours(items * fit["item: s of a CPU, tokens"]),
+            "one CPU, as training does it; an index divides it",
+        ],
+        ["encoding the catalog", hours(items * forward / given.gpu / workers), f"{workers} GPUs, counted operations"],
+        [
+            "an epoch on GPUs",
+            hours(gpu_s),
+            f"{workers} GPUs: encoders divided, scoring ({ratio:.1f} times a GPU's share) not",
+        ],
+        ["an epoch of making batches", hours(events * batch_s), "one CPU in every process, beside the GPU, not divided"],
+        ["an epoch of reading frozen states, if kept", hours(events * states / given.disk / workers), f"{workers} disks"],
+        [
+            "an epoch of exchanging vectors",
+            hours(sent / given.network),
+            "items and positions, there and back",
+        ],
+        ["lists for all users", hours(users * ranked / given.gpu / workers), f"{workers} GPUs, {users:.0e} users"],
+    ]
+
+
+def size(value: float) -> str:
+    """Bytes in words."""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < 1000 or unit == "TB":
+            return f"{value:.3g} {unit}"
+        value /= 1000
+    raise AssertionError
+
+
+def hours(value: float) -> str:
+    """Seconds in hours, or in minutes where they are few."""
+    return f"{value / HOUR:.2g} h" if value > HOUR / 2 else f"{value / 60:.2g} min"
+
+
+def main() -> None:
+    """Print the table and what it assumes."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("fits", type=Path)
+    parser.add_argument("--items", type=float, default=1e8)
+    parser.add_argument("--events", type=float, default=1e10)
+    parser.add_argument("--workers", type=int, default=8)
+    options = parser.parse_args()
+    given = Assumed()
+    print(f"| {options.items:.0e} items, {options.events:.0e} events, {options.workers} workers | | from |\n|---|---|---|")
+    for row in rows(json.loads(options.fits.read_text()), options.items, options.events, options.workers, given):
+        print(f"| {' | '.join(row)} |")
+    told = {field.name: getattr(given, field.name) for field in fields(given)}
+    print(
+        "\nAssumed:",
+        ", ".join(f"{name} {value if isinstance(value, str) else f'{value:.3g}'}" for name, value in told.items()),
+    )
+
+
+if __name__ == "__main__":
+    main()
