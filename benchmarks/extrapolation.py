@@ -39,7 +39,7 @@ class Assumed:
     """Share of its layers that learn."""
     distinct: float = 1.0
     """Distinct items of a batch for each of its events: at most 1."""
-    batch: int = 1024
+    batch: int = 256
     """Users of a step."""
     per_user: float = 25.0
     """Events of a user, and positions of a window."""
@@ -51,47 +51,41 @@ def rows(
     """What it takes: what, how much, where it comes from."""
     fit = {name: each for name, (_, each, _) in found["fits"].items()}
     forward = found["operations"][given.layers]
-    users = events / given.per_user
-    candidates = given.batch * given.per_user * given.distinct
-    trained = forward * given.distinct * 3 * given.learning
-    rerun = forward * given.distinct * (1 - given.learning)
+    users, positions = events / given.per_user, given.batch * given.per_user
+    candidates = positions * given.distinct
+    encoded = forward * given.distinct * (3 * given.learning + 1 - given.learning)  # an event; frozen layers run each time
     scored = 6 * candidates * WIDTH
-    pairs = found["fits"]["step: s of a CPU, batch"]
-    batch_s = pairs[0] / given.per_user
     states = 4 * TOKENS * int(given.layers.split(" x ")[1])
+
+    def made(name: str) -> float:
+        """CPU seconds of making an epoch's batches."""
+        item, pair, _ = found["fits"][f"step: s of a CPU, batch {name}"]
+        return events / positions * (item * candidates + pair * candidates * positions)
+
     memory = events * fit["event: bytes of memory, events"] + items * fit["item: bytes of memory, catalog"]
-    gpu_s = events * ((trained + rerun) / workers + scored) / given.gpu
-    ratio = scored / (trained + rerun) * workers
+    gpu = events * (encoded / workers + scored) / given.gpu
     sent = events * (1 + given.distinct) * 2 * 4 * WIDTH
-    ranked = 2 * items * WIDTH
-    vectors = 4 * items * WIDTH
     return [
-        ["catalog on disk (Lance)", size(items * fit["item: bytes of disk, Lance"]), "measured bytes an item"],
-        ["events on disk (Parquet)", size(events * fit["event: bytes of disk, Parquet"]), "measured bytes an event"],
-        ["tokens on disk", size(items * fit["item: bytes of disk, tokens"]), "measured bytes an item"],
+        ["catalog on disk (Lance)", size(items * fit["item: bytes of disk, Lance"]), "measured, an item"],
+        ["events on disk (Parquet)", size(events * fit["event: bytes of disk, Parquet"]), "measured, an event"],
+        ["tokens on disk", size(items * fit["item: bytes of disk, tokens"]), "measured, an item"],
         ["frozen states on disk, if kept", size(items * states), f"4 bytes x {TOKENS} tokens x width"],
-        ["vectors (index)", size(vectors), f"4 bytes x {WIDTH}"],
-        ["memory of **every** process: events and catalog", size(memory), "measured bytes"],
-        ["... and counts, with a prior", size(events * fit["event: bytes of memory, counts"]), "measured bytes an event"],
+        ["vectors (index, and while validating)", size(4 * items * WIDTH), f"4 bytes x {WIDTH}"],
+        ["memory of **every** process: catalog and events", size(memory), "measured, an item and an event"],
+        ["making tokens", hours(items * fit["item: s of a CPU, tokens"]), "measured; one CPU, and all of them with `index`"],
+        ["encoding the catalog", hours(items * forward / given.gpu / workers), "counted operations, divided"],
+        ["an epoch: encoders", hours(events * encoded / workers / given.gpu), "counted operations, divided"],
+        ["an epoch: scoring", hours(events * scored / given.gpu), "counted operations, **not divided**"],
+        ["an epoch: GPUs in all", hours(gpu), "the two above"],
+        ["an epoch: making batches", hours(made("without")), "measured; one CPU in every process, **not divided**"],
+        ["the same with counts", hours(made("with counts")), "for a model with a prior"],
+        ["an epoch: exchanging vectors", hours(sent / given.network), "items and positions, there and back"],
         [
-            "making tokens",
-            hours(items * fit["item: s of a CPU, tokens"]),
-            "one CPU, as training does it; an index divides it",
+            "an epoch: reading frozen states, if kept",
+            hours(events * states / given.disk / workers),
+            "a disk for each worker",
         ],
-        ["encoding the catalog", hours(items * forward / given.gpu / workers), f"{workers} GPUs, counted operations"],
-        [
-            "an epoch on GPUs",
-            hours(gpu_s),
-            f"{workers} GPUs: encoders divided, scoring ({ratio:.1f} times a GPU's share) not",
-        ],
-        ["an epoch of making batches", hours(events * batch_s), "one CPU in every process, beside the GPU, not divided"],
-        ["an epoch of reading frozen states, if kept", hours(events * states / given.disk / workers), f"{workers} disks"],
-        [
-            "an epoch of exchanging vectors",
-            hours(sent / given.network),
-            "items and positions, there and back",
-        ],
-        ["lists for all users", hours(users * ranked / given.gpu / workers), f"{workers} GPUs, {users:.0e} users"],
+        ["lists for all users", hours(users * 2 * items * WIDTH / given.gpu / workers), "counted operations, divided"],
     ]
 
 

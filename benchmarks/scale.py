@@ -3,12 +3,12 @@
     OMP_NUM_THREADS=1 python -m benchmarks.scale
 
 Each size is measured in a process of its own. Times are seconds of a processor, not of the clock, which also counts what
-else the machine is doing; medians over rounds. Memory is what the process grows by (Linux), and for a step the tensors that
-are alive at a time.
+else the machine is doing; medians over rounds. Memory is that of the arrays and objects that are held, and for a step the
+tensors that are alive at a time.
 
-Two numbers are fitted to the two smaller sizes: so much at once, and so much for each item, event or user; for a step so
-much for each user and for each pair of users, because every position is scored against the items of all. The third size
-is not fitted: what is predicted for it is compared with what was measured.
+Two numbers are fitted to the two smaller sizes: so much at once, and so much for each item or event; for a step so much
+for each distinct item, and for each pair of a position and an item, because every position is scored against the items of
+all. The third size is not fitted: what is predicted for it is compared with what was measured.
 
 Operations of networks are counted, not measured. ``docs/scale.md`` says what all of it makes of larger sizes.
 """
@@ -17,17 +17,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+import scipy.sparse as sp
 import torch
 from benchmarks.prefix import MAX_LENGTH, flops, titles
 
@@ -61,6 +63,12 @@ ASKED = 256
 """Users who are given lists."""
 WIDTH = 256
 """Of vectors."""
+STEP_COSTS = (
+    "s of a CPU, batch with counts",
+    "s of a CPU, batch without",
+    "s of a CPU, forward and backward",
+    "bytes of memory, tensors alive",
+)
 
 
 def platform(folder: Path, items: int) -> Dataset:
@@ -103,16 +111,32 @@ def cpu(work: Callable[[], object], rounds: int) -> float:
     return statistics.median(found)
 
 
-def grown_by(make: Callable[[], object]) -> tuple[object, float]:
-    """What is made, and the bytes by which the process is larger with it."""
-    before = resident()
-    made = make()
-    return made, resident() - before
+def held(thing: object) -> int:
+    """Bytes of the arrays that something holds."""
+    if isinstance(thing, np.ndarray):
+        return thing.nbytes
+    if isinstance(thing, torch.Tensor):
+        return thing.numel() * thing.element_size()
+    if sp.issparse(thing):
+        return sum(held(getattr(thing, name)) for name in ("data", "indices", "indptr"))
+    if isinstance(thing, pl.Series):
+        return int(thing.estimated_size())
+    if isinstance(thing, Mapping):
+        return sum(map(held, thing.values()))
+    if is_dataclass(thing):
+        return sum(held(getattr(thing, field.name)) for field in fields(thing))
+    return 0
 
 
-def resident() -> int:
-    """Bytes that this process has in memory."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+def catalog_bytes(folder: Path) -> int:
+    """Bytes that a catalog holds, with the table from ids to rows that is made when it is first asked for."""
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    catalog = Catalog.open(folder)
+    catalog.rows(["item-0"])
+    grown = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    return grown
 
 
 def measured(items: int, rounds: int) -> dict[str, float]:
@@ -121,14 +145,15 @@ def measured(items: int, rounds: int) -> dict[str, float]:
         folder = Path(name)
         dataset, model = platform(folder, items), None
         found: dict[str, float] = {}
-        catalog, found["item: bytes of memory, catalog"] = grown_by(lambda: Catalog.open(folder / "data" / "catalog.lance"))
-        events, grown = grown_by(lambda: Interactions.open(folder / "data" / "interactions.parquet", items=items))
-        found["event: bytes of memory, events"] = grown
+        found["item: bytes of memory, catalog"] = catalog_bytes(folder / "data" / "catalog.lance")
+        catalog, events = dataset.catalog, Interactions.open(folder / "data" / "interactions.parquet", items=items)
+        found["event: bytes of memory, events"] = held(events)
         found["event: bytes of disk, Parquet"] = (folder / "data" / "interactions.parquet").stat().st_size
         files = (folder / "data" / "catalog.lance").rglob("*")
         found["item: bytes of disk, Lance"] = sum(file.stat().st_size for file in files if file.is_file())
         split = leave_one_out(events)
-        counts, found["event: bytes of memory, counts"] = grown_by(lambda: Counts.of(split, items))
+        counts = Counts.of(split, items)
+        found["event: bytes of memory, counts"] = held(counts)
         found["event: s of a CPU, counts"] = cpu(lambda: Counts.of(split, items), rounds)
         model = model_for(folder, dataset, layers=2, width=128)
         preparers = model.items.preparers()
@@ -164,7 +189,9 @@ def steps(model: TransRec, split: object, store: ContentStore, counts: object, r
 
         model.train()
         step()
-        found[f"step {users}: s of a CPU, batch"] = cpu(lambda b=batches: b.batch(1), rounds)
+        bare = SequenceBatches(split, store, objective.plan, batch_size=users, seed=0)
+        found[f"step {users}: s of a CPU, batch with counts"] = cpu(lambda b=batches: b.batch(1), rounds)
+        found[f"step {users}: s of a CPU, batch without"] = cpu(lambda b=bare: b.batch(1), rounds)
         found[f"step {users}: s of a CPU, forward and backward"] = cpu(step, rounds)
         found[f"step {users}: bytes of memory, tensors alive"] = peak_of(step, torch.device("cpu"))
         found[f"step {users}: distinct items"] = len(batch.rows_U)
@@ -172,30 +199,30 @@ def steps(model: TransRec, split: object, store: ContentStore, counts: object, r
     return found
 
 
-def fitted(sizes: tuple[int, ...], values: list[float], *, pairs: bool = False) -> tuple[float, float, float]:
-    """Two numbers from the two smaller sizes, and the error of what they predict for the third, as a share of it.
+def fitted(form: list[tuple[float, float]], values: list[float]) -> tuple[float, float, float]:
+    """Two numbers from the first two sizes, and the error of what they predict for the third, as a share of it.
 
     Args:
-        sizes: of which the first two are fitted.
+        form: of each size, what each of the two numbers is multiplied by.
         values: measured.
-        pairs: whether it is so much for each and for each pair, instead of so much at once and for each.
     """
-    form = np.array([[n, n * n] if pairs else [1.0, n] for n in sizes])
-    first, second = np.linalg.solve(form[:2], values[:2])
-    return float(first), float(second), float(form[2] @ (first, second) / values[2] - 1)
+    first, second = np.linalg.solve(np.array(form[:2]), values[:2])
+    return float(first), float(second), float(np.dot(form[2], (first, second)) / values[2] - 1)
 
 
 def fits(by_size: dict[int, dict[str, float]]) -> dict[str, tuple[float, float, float]]:
-    """What was measured as numbers that grow, with the error at the third size."""
+    """What was measured as two numbers each, with the error at the third size."""
     made = {}
     for name in by_size[SIZES[0]]:
-        unit = name.partition(":")[0]
-        of_unit = tuple(size * (PER_ITEM if unit == "event" else 1) for size in SIZES)
-        made[name] = fitted(of_unit, [by_size[size][name] for size in SIZES])
+        each = PER_ITEM if name.startswith("event") else 1
+        made[name] = fitted([(1.0, float(size * each)) for size in SIZES], [by_size[size][name] for size in SIZES])
     at = by_size[STEP_ITEMS]
-    for name in ("s of a CPU, batch", "s of a CPU, forward and backward", "bytes of memory, tensors alive"):
-        values = [at[f"step {users}: {name}"] for users in BATCHES]
-        made[f"step: {name}"] = fitted(BATCHES, values, pairs=True)
+    form = []
+    for users in BATCHES:
+        items, positions = (at[f"step {users}: {what}"] for what in ("distinct items", "positions"))
+        form.append((items, items * positions))
+    for name in STEP_COSTS:
+        made[f"step: {name}"] = fitted(form, [at[f"step {users}: {name}"] for users in BATCHES])
     return made
 
 
@@ -235,7 +262,7 @@ def main() -> None:
     counted = {f"{layers} x {width}": operations(layers, width, 30) for layers, width in ((2, 128), (6, 384), (12, 768))}
     options.out.write_text(json.dumps({"measured": by_size, "fits": found, "operations": counted}, indent=1))
     for name, (first, second, error) in found.items():
-        labels = ("each", "pair") if name.startswith("step") else ("at once", "each")
+        labels = ("item", "pair") if name.startswith("step") else ("at once", "each")
         print(f"{name:60} {labels[0]} {first:10.3g}   {labels[1]} {second:10.3g}   third size off by {error:+.0%}")
     for network, operations_of in counted.items():
         print(f"operations of {network} for a text of 30 tokens, forward: {operations_of:.3g}")
