@@ -25,14 +25,10 @@ class Assumed:
 
     gpu: float = 100e12
     """Operations a second that a GPU keeps up with networks of this kind, in bfloat16."""
-    gpu_memory: float = 80e9
-    """Bytes of a GPU."""
     disk: float = 3e9
     """Bytes a second of a disk that is read in pieces of some ten thousand bytes."""
     network: float = 5e9
     """Bytes a second between any two workers."""
-    cores: int = 16
-    """CPUs for each worker, each as fast as the one that was measured."""
     layers: str = "6 x 384"
     """Layers and width of the text network; MiniLM has these."""
     learning: float = 2 / 6
@@ -57,11 +53,11 @@ def rows(
     scored = 6 * candidates * WIDTH
     states = 4 * TOKENS * int(given.layers.split(" x ")[1])
 
-    def made(name: str) -> float:
-        """CPU seconds of making an epoch's batches."""
-        item, pair, _ = found["fits"][f"step: s of a CPU, batch {name}"]
-        return events / positions * (item * candidates + pair * candidates * positions)
-
+    steps = events / positions
+    at_once, item, _ = found["fits"]["step: s of a CPU, batch without counts"]
+    plain = steps * (at_once + item * candidates)
+    item, pair, _ = found["fits"]["step: s of a CPU, batch with counts"]
+    counted = steps * (item * candidates + pair * candidates * positions)
     memory = events * fit["event: bytes of memory, events"] + items * fit["item: bytes of memory, catalog"]
     gpu = events * (encoded / workers + scored) / given.gpu
     sent = events * (1 + given.distinct) * 2 * 4 * WIDTH
@@ -77,8 +73,8 @@ def rows(
         ["an epoch: encoders", hours(events * encoded / workers / given.gpu), "counted operations, divided"],
         ["an epoch: scoring", hours(events * scored / given.gpu), "counted operations, **not divided**"],
         ["an epoch: GPUs in all", hours(gpu), "the two above"],
-        ["an epoch: making batches", hours(made("without")), "measured; one CPU in every process, **not divided**"],
-        ["the same with counts", hours(made("with counts")), "for a model with a prior"],
+        ["an epoch: making batches", hours(plain), "measured; one CPU in every process, **not divided**"],
+        ["the same with counts", hours(counted), "for a model with a prior"],
         ["an epoch: exchanging vectors", hours(sent / given.network), "items and positions, there and back"],
         [
             "an epoch: reading frozen states, if kept",
@@ -100,7 +96,9 @@ def size(value: float) -> str:
 
 def hours(value: float) -> str:
     """Seconds in hours, or in minutes where they are few."""
-    return f"{value / HOUR:.2g} h" if value > HOUR / 2 else f"{value / 60:.2g} min"
+    if value >= 10 * HOUR:
+        return f"{value / HOUR:,.0f} h"
+    return f"{value / HOUR:.1f} h" if value >= HOUR else f"{value / 60:.2g} min"
 
 
 def main() -> None:
