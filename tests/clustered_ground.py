@@ -13,8 +13,13 @@ import safetensors.torch
 import torch
 from shared_ground import ground
 
+from transrec.data.batches import SequenceBatches
 from transrec.data.catalog import Catalog, Item
 from transrec.data.dataset import Dataset
+from transrec.data.splits import leave_one_out
+from transrec.data.store import ContentStore
+from transrec.model import TransRec
+from transrec.objectives import build_objective
 from transrec.recipes.fitting import TrainSettings
 from transrec.training.trainer import Fit
 
@@ -64,6 +69,20 @@ def laid(folder: Path) -> TrainSettings:
     )
 
 
+def share_without_a_modality(settings: TrainSettings, data: Path) -> int:
+    """At how many steps one of two processes has no texts, or no pictures, among the items that it encodes."""
+    dataset = Dataset.open(data)
+    model = TransRec.build(settings.model, [dataset.catalog])
+    store = ContentStore.prepare(dataset.catalog, model.items.preparers())
+    plan = build_objective(settings.objective, model).plan
+    batches = SequenceBatches(leave_one_out(dataset.interactions), store, plan, batch_size=BATCH, seed=0)
+    lacking = 0
+    for step in range(STEPS):
+        held = [set(batches.of_rank(rank, 2).batch(step).items.parts) for rank in range(2)]
+        lacking += any(len(own) < 2 for own in held)
+    return lacking
+
+
 def rows(run: Path) -> list[dict[str, float]]:
     """What a training has written down, without times."""
     found = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
@@ -92,7 +111,7 @@ def largest_difference(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Te
 
 
 def killed_at(step: int, died: Path, *, node: bool = False) -> Callable[[Any], Any]:
-    """The work of a worker, of which the second is killed before this step, once.
+    """The work of a worker, of which the last is killed before this step, once.
 
     Args:
         step: see there.
@@ -113,7 +132,8 @@ def killed_at(step: int, died: Path, *, node: bool = False) -> Callable[[Any], A
         plain = Loop._step
 
         def stepped(self: Loop, parts: Any, now: int) -> Any:
-            if now == step and os.environ["RANK"] == "1" and not Path(told).exists():
+            last = int(os.environ["RANK"]) == int(os.environ["WORLD_SIZE"]) - 1
+            if now == step and last and not Path(told).exists():
                 Path(told).write_text(str(os.getpid()))
                 os.kill(os.getppid() if node else os.getpid(), signal.SIGKILL)
                 time.sleep(600)  # until the node takes it along

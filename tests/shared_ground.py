@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,8 @@ from transrec.data.worlds import World
 from transrec.items.scratch import new_image_backbone, new_text_backbone
 from transrec.model import ModelSettings, TransRec
 from transrec.objectives import ObjectiveSettings, build_objective
+from transrec.recipes.fitting import TrainSettings
+from transrec.recipes.train import train
 from transrec.training.together import Together
 from transrec.training.trainer import Task
 
@@ -110,12 +114,19 @@ def contents_of(batch: SequenceBatch) -> int:
 
 
 def main() -> None:
-    """What one of several processes does: every case, and what it found into a file."""
+    """What one of several processes does: every case, what it found into a file, and a whole training if one is laid."""
     folder = Path(sys.argv[1])
     torch.distributed.init_process_group("gloo")
     rank, ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
     for place, case in enumerate(CASES):
         safetensors.torch.save_file(steps_of(folder, case, rank, ranks), folder / f"{place}-{rank}.safetensors")
+    fifty = folder / "fifty"
+    if fifty.exists():
+        settings = TrainSettings.from_mapping(json.loads((fifty / "settings.json").read_text()))
+        _, fit = train([fifty / "rare"], settings, fifty / "two", resume=False)
+        if not rank:
+            (fifty / "fit.json").write_text(json.dumps(asdict(fit)))
+        torch.distributed.barrier()
     torch.distributed.destroy_process_group()
 
 

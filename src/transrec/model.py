@@ -20,6 +20,7 @@ from torch import nn
 
 from transrec.data.batches import SequenceBatch
 from transrec.data.catalog import Catalog
+from transrec.data.folders import local_folder
 from transrec.data.sealing import write_whole
 from transrec.errors import ModelError, RunError
 from transrec.items.identity import IdentityEncoder
@@ -297,20 +298,3 @@ def _without_paths(document: dict[str, Any]) -> dict[str, Any]:
     for kind in ("data", "ancestors"):
         bare[kind] = [{**record, "path": ""} for record in run.get(kind, [])]
     return {**document, "run": bare}
-
-
-def local_folder(folder: str | Path) -> Path:
-    """The folder itself, or a download of the hub repository of this name."""
-    path = Path(folder)
-    if path.exists() or isinstance(folder, Path) or str(folder).count("/") != 1:
-        return path
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(str(folder)))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        raise RunError(
-            f"{folder} is neither a folder here nor a repository that the hub gave us ({type(error).__name__})",
-            remedy="check the path; offline, download the run first and give its folder",
-        ) from None

@@ -15,11 +15,11 @@ from pydantic import Field
 
 from transrec._version import __version__
 from transrec.data.dataset import Dataset
-from transrec.data.folders import require_place
+from transrec.data.folders import local_folder, require_place
 from transrec.data.sealing import write_whole
 from transrec.data.splits import SplitSettings
 from transrec.errors import RunError
-from transrec.model import SETTINGS, local_folder
+from transrec.model import SETTINGS
 from transrec.rules import Fate, summarised
 from transrec.settings import Settings, read_yaml
 

@@ -6,50 +6,42 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clustered_ground import BATCH, STEPS, killed_at, laid, rows, same_training
+from clustered_ground import killed_at, laid, rows, same_training
 
 from transrec.cluster import training
 from transrec.cluster.asked import Cluster
 from transrec.cluster.training import train_on, transfer_on
-from transrec.data.batches import SequenceBatches
-from transrec.data.dataset import Dataset
-from transrec.data.splits import leave_one_out
-from transrec.data.store import ContentStore
 from transrec.errors import ClusterError, RunError, SettingsError, TransRecError
-from transrec.model import TransRec
-from transrec.objectives import build_objective
-from transrec.recipes.fitting import TrainSettings, TransferSettings
+from transrec.recipes.fitting import TransferSettings
 from transrec.recipes.train import train
 
 TWO = Cluster("local", 2)
 
 
-def shares_without_a_modality(settings: TrainSettings, data: Path) -> int:
-    """At how many steps a worker has no texts, or no pictures, among the items that it encodes."""
-    dataset = Dataset.open(data)
-    model = TransRec.build(settings.model, [dataset.catalog])
-    store = ContentStore.prepare(dataset.catalog, model.items.preparers())
-    plan = build_objective(settings.objective, model).plan
-    batches = SequenceBatches(leave_one_out(dataset.interactions), store, plan, batch_size=BATCH, seed=0)
-    lacking = 0
-    for step in range(STEPS):
-        held = [set(batches.of_rank(rank, 2).batch(step).items.parts) for rank in range(2)]
-        lacking += any(len(own) < 2 for own in held)
-    return lacking
+def test_a_training_whose_worker_is_killed_goes_on_and_is_that_of_one_process(
+    joined_here: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = {"model": {"users": {"dropout": 0.2}}, "training": {"max_steps": 24, "checkpoint_minutes": 0}}
+    settings = laid(tmp_path).updated(changes)
+    monkeypatch.setattr(training, "work", killed_at(15, tmp_path / "died"))
+    killed = train_on(Cluster("local", 1), [tmp_path / "rare"], settings, tmp_path / "killed")
+    assert (tmp_path / "died").exists(), "the worker was killed"
+    _, here = train([tmp_path / "rare"], settings, tmp_path / "here")
+    assert killed == here
+    the_same_files(tmp_path / "killed", tmp_path / "here")
+    left = [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
+    assert not left, "nothing of Ray's own is left"
 
 
-def test_a_training_whose_worker_is_killed_is_that_of_one_process(
+@pytest.mark.slow
+def test_two_workers_of_whom_one_is_killed_train_as_one_process(
     joined_here: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = laid(tmp_path)
-    assert shares_without_a_modality(settings, tmp_path / "rare") > 0
     monkeypatch.setattr(training, "work", killed_at(30, tmp_path / "died"))
     two = train_on(TWO, [tmp_path / "rare"], settings, tmp_path / "two")
     assert (tmp_path / "died").exists(), "a worker was killed"
-    _, one = train([tmp_path / "rare"], settings, tmp_path / "one")
-    same_training(tmp_path / "two", two, tmp_path / "one", one)
-    left = [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
-    assert not left, "nothing of Ray's own is left"
+    same_training(tmp_path / "two", two, tmp_path / "one", train([tmp_path / "rare"], settings, tmp_path / "one")[1])
 
 
 @pytest.mark.slow
@@ -62,12 +54,17 @@ def test_a_killed_training_ends_bit_for_bit_as_an_undisturbed_one(
     killed = train_on(TWO, [tmp_path / "rare"], settings, tmp_path / "killed")
     assert (tmp_path / "died").exists(), "a worker was killed"
     assert killed == undisturbed
-    assert rows(tmp_path / "killed") == rows(tmp_path / "undisturbed")
+    the_same_files(tmp_path / "killed", tmp_path / "undisturbed")
+
+
+def the_same_files(ours: Path, theirs: Path) -> None:
+    """Weights, states of the optimiser and numbers of two runs are the same bit for bit."""
+    assert rows(ours) == rows(theirs)
     for name in ("model.safetensors", "checkpoints/last/model.safetensors", "checkpoints/last/optimiser.safetensors"):
-        ours, theirs = ((tmp_path / run / name).read_bytes() for run in ("killed", "undisturbed"))
-        assert ours == theirs, name
+        assert (ours / name).read_bytes() == (theirs / name).read_bytes(), name
 
 
+@pytest.mark.slow
 def test_a_mistake_in_a_worker_is_told_once_and_nothing_is_started_anew(
     joined_here: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

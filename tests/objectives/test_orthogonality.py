@@ -24,7 +24,7 @@ def test_it_is_its_equation_over_the_interests_that_there_are() -> None:
     vectors_BTD, lengths = drawn(3, 4, 8), [4, 2, 0]
     mask_BT = torch.arange(4) < torch.tensor(lengths)[:, None]
     each = [(n / 4 * vectors[:n].sum(dim=0)).square().sum() / 8 for n, vectors in zip(lengths, vectors_BTD, strict=True)]
-    assert orthogonality(vectors_BTD, mask_BT) == pytest.approx(float(sum(each)) / 3)
+    assert orthogonality(vectors_BTD, mask_BT).item() == pytest.approx(float(sum(each)) / 3)
     padded = vectors_BTD.masked_fill(~mask_BT[..., None], torch.nan)
     assert orthogonality(padded, mask_BT).equal(orthogonality(vectors_BTD, mask_BT)), "what is padded is not summed"
 
@@ -49,7 +49,7 @@ def test_it_teaches_the_blocks_that_interests_pass() -> None:
     outputs = model(batch)
     found = objective(model, outputs, batch)
     alone = build_objective(ObjectiveSettings(), model)(model, outputs, batch)
-    assert found.total.item() == pytest.approx(float(alone.total + 0.5 * found.parts["orthogonality"]))
+    assert found.total.item() == pytest.approx((alone.total + 0.5 * found.parts["orthogonality"]).item())
     term = objective.terms["orthogonality"](model, outputs, batch).total
     term.backward()
     assert all(p.grad is not None and p.grad.any() for p in model.users.context[0].expand.parameters())

@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from transrec.errors import RunError
+from transrec.recipes import resuming
 from transrec.recipes.fitting import TrainSettings
 from transrec.recipes.resuming import to_go_on
 
@@ -58,5 +59,14 @@ def test_without_resume_a_folder_must_be_empty(tmp_path: Path) -> None:
     assert asked(tmp_path, resume=False) == (False, "")
     assert asked(None, resume=False) == (False, "")
     (tmp_path / "settings.yaml").write_text("")
+    with pytest.raises(RunError, match="not empty"):
+        asked(tmp_path, resume=False)
+
+
+def test_where_several_train_only_the_one_that_writes_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".lock").write_text("the first has begun meanwhile")
+    monkeypatch.setattr(resuming, "writes", lambda _: False)
+    assert asked(tmp_path, resume=False) == (False, "")
+    monkeypatch.setattr(resuming, "writes", lambda _: True)
     with pytest.raises(RunError, match="not empty"):
         asked(tmp_path, resume=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,11 +13,15 @@ import pytest
 import safetensors.torch
 import torch
 from cases import Case
+from clustered_ground import laid, same_training, share_without_a_modality
 from shared_ground import CASES, STEPS, ground, steps_of
 from torch import Tensor
 
 from transrec.data.batches import ItemBatch, Shares
+from transrec.recipes.fitting import TrainSettings
+from transrec.recipes.train import train
 from transrec.training.together import Together
+from transrec.training.trainer import Fit
 
 RANKS = 2
 
@@ -26,6 +31,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the processes have found, a file for each case and rank."""
     folder = tmp_path_factory.mktemp("together")
     ground(folder)
+    (folder / "fifty").mkdir()
+    (folder / "fifty" / "settings.json").write_text(laid(folder / "fifty").model_dump_json())
     tests = Path(__file__).parents[1]
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(RANKS)]
     done = subprocess.run(
@@ -53,6 +60,15 @@ def test_several_processes_take_the_steps_of_one(folder: Path, case: str) -> Non
         for share in shares:
             torch.testing.assert_close(share[f"{step} loss"], alone[f"{step} loss"], rtol=1e-5, atol=0)
             assert norm(share[name] - own for name, own in grads.items()) < 1e-5 * size
+
+
+def test_a_whole_training_of_several_processes_is_that_of_one(folder: Path) -> None:
+    place = folder / "fifty"
+    settings = TrainSettings.from_mapping(json.loads((place / "settings.json").read_text()))
+    assert share_without_a_modality(settings, place / "rare") > 0
+    two = Fit(**json.loads((place / "fit.json").read_text()))
+    _, one = train([place / "rare"], settings, place / "one")
+    same_training(place / "two", two, place / "one", one)
 
 
 def test_a_share_that_learns_nothing_takes_part_in_the_backward_pass() -> None:

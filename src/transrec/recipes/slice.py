@@ -7,8 +7,9 @@ from pathlib import Path
 from rich.console import Console
 
 from transrec._version import __version__
+from transrec.data.folders import local_folder
 from transrec.errors import ModelError
-from transrec.model import TransRec, local_folder
+from transrec.model import TransRec
 from transrec.recipes.showing import fate_table
 from transrec.rules import fates
 from transrec.rules.slicing import compared, sliced
