@@ -22,7 +22,7 @@ from transrec.items.scratch import new_text_backbone
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")]
 
-ITEMS, EVENTS, KILLS = 400, 20_000, 25
+ITEMS, EVENTS, KILLS = 400, 20_000, 10
 WORKED = re.compile(r"worked for ([0-9.]+) s")
 
 
