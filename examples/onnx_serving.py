@@ -89,6 +89,7 @@ class ExportedRun:
             inputs["times"] = np.full((1, len(recent)), users["unknown_time"], dtype=np.int64)
         # one state, or several interests, of which the one that fits best counts
         states, vectors = self.run(users["graph"]["file"], **inputs)[0].reshape(-1, self.vectors.shape[1]), self.vectors
+        states, vectors = (each[:, : scorer["width"]] for each in (states, vectors))
         if scorer["kind"] != "dot":
             states, vectors = (each / np.linalg.norm(each, axis=1, keepdims=True) for each in (states, vectors))
         scores = scorer["scale"] * (vectors @ states.T).max(axis=1)

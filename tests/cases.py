@@ -50,13 +50,14 @@ class Case:
         objective: str = "softmax",
         *,
         users: Mapping[str, object] | None = None,
+        items: Mapping[str, object] | None = None,
         model: Mapping[str, object] | None = None,
         added: Mapping[str, object] | None = None,
         **chosen: object,
     ) -> None:
         self.dataset = platform()
         prior = "counts" if objective in ("softmax", "gbce") else "none"
-        form = SETTINGS.updated({"prior": prior, "users": dict(users or {}), **(model or {})})
+        form = SETTINGS.updated({"prior": prior, "users": dict(users or {}), "items": dict(items or {}), **(model or {})})
         self.model = TransRec.build(form, [self.dataset.catalog], seed=seed)
         self.store = ContentStore.prepare(self.dataset.catalog, self.model.items.preparers())
         settings = ObjectiveSettings.from_mapping({"kind": objective, objective: chosen, **(added or {})})

@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from transrec.items.scratch import new_text_backbone
 KILLED = -signal.SIGKILL
 
 SABOTAGE = """
-import os, signal, sys
+import os, signal, sys, threading, time
 from importlib import import_module
 from unittest import mock
 place, call, moment = sys.argv[1], int(sys.argv[2]), sys.argv[3]
@@ -43,15 +44,36 @@ if place:
         calls += 1
         if calls == call and moment == "before":
             os.kill(os.getpid(), signal.SIGKILL)
+        if calls == call and moment.startswith("within "):
+            threading.Timer(float(moment[7:]), os.kill, (os.getpid(), signal.SIGKILL)).start()
+        began = time.perf_counter()
         result = plain(*given, **named)
-        if calls == call:
+        if calls == call and moment == "after":
             os.kill(os.getpid(), signal.SIGKILL)
+        print("worked for", time.perf_counter() - began, "s", file=sys.stderr)
         return result
     mock.patch.object(owner, last, sabotaged).start()
 sys.argv = ["transrec", *sys.argv[4:]]
 from transrec.cli import main
 main()
 """
+
+
+def started(
+    words: Sequence[str], log: Path, place: str = "", call: int = 1, moment: str = "before"
+) -> subprocess.Popen[bytes]:
+    """A process of the command line that kills itself at this call of a function, ``module:name``, if one is given.
+
+    Args:
+        words: of the command line.
+        log: what it prints is added to.
+        place: the function.
+        call: the how manieth.
+        moment: before it, after it, or ``"within 0.2"`` seconds of its beginning; ``"never"`` only says how long it took.
+    """
+    command = [sys.executable, "-c", SABOTAGE, place, str(call), moment, *words]
+    with log.open("ab") as file:
+        return subprocess.Popen(command, stdout=file, stderr=file, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
 class Ground:
@@ -94,10 +116,8 @@ class Ground:
         if not data.exists():
             shutil.copytree(self.folder / "data", data)
         words = ["train", str(data), "--out", str(self.folder / name / "run"), "--config", str(self.folder / "train.yaml")]
-        command = [sys.executable, "-c", SABOTAGE, place, str(call), moment, *words, *(["--resume"] if resume else [])]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        with (self.folder / f"{name}.log").open("ab") as log:
-            return subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+        words += ["--resume"] if resume else []
+        return started(words, self.folder / f"{name}.log", place, call, moment)
 
     def told(self, name: str) -> str:
         """What the processes of a training have printed."""

@@ -14,7 +14,7 @@ from cases import SETTINGS, Case, platform, timed_case
 
 from transrec.errors import ModelError, RunError, SettingsError
 from transrec.model import TransRec
-from transrec.scoring import DotScorer
+from transrec.scoring import DotScorer, PrefixScorer
 from transrec.users.encoder import UserEncoder
 from transrec.users.gated import GatedUserEncoder
 from transrec.users.settings import UserSettings
@@ -48,6 +48,16 @@ def test_parts_that_do_not_fit_are_refused() -> None:
     interests.takes = "interests"
     with pytest.raises(ModelError, match="DotScorer scores interests, TransformerUserEncoder gives states"):
         TransRec(model.items, model.users, interests, model.settings)
+    nested = Case(items={"nested": [8, 16]}).model
+    with pytest.raises(ModelError, match=r"items can be cut to \(8, 16\), TransformerUserEncoder to nothing"):
+        TransRec(nested.items, model.users, model.scorer, nested.settings)
+    for users, name in (({"interests": {"count": 2}}, "InterestUserEncoder"), ({"kind": "missrec"}, "MissrecUserEncoder")):
+        with pytest.raises(ModelError, match=rf"items can be cut to \(8, 16\), {name} to nothing"):
+            Case(users=users, items={"nested": [8, 16]})
+    with pytest.raises(ModelError, match="17 numbers are to be compared, vectors have 16"):
+        TransRec.build(SETTINGS.updated({"scored_width": 17}), [platform().catalog])
+    with pytest.raises(SettingsError, match="end with the width, 16"):
+        SETTINGS.updated({"items": {"nested": [4, 8]}})
 
 
 def test_the_same_seed_builds_the_same_model() -> None:
@@ -204,3 +214,17 @@ def test_users_of_your_own_with_two_arguments_go_on_working() -> None:
     batch = case.batches.batch(0)
     timed = replace(batch, times_BL=torch.zeros_like(batch.history_BL))
     assert model.eval()(timed).users.vectors.equal(model(batch).users.vectors)
+
+
+@pytest.mark.parametrize("kind", ["transformer", "gated", "lru"])
+def test_a_nested_model_is_saved_and_loaded(kind: str, tmp_path: Path) -> None:
+    case = Case(users={"kind": kind, "start": "fresh"}, items={"nested": [8, 16]})
+    cut = case.model.settings.updated({"scored_width": 8})
+    model = TransRec(case.model.items, case.model.users, PrefixScorer(case.model.scorer, 8), cut, case.model.prior)
+    model.save(tmp_path)
+    loaded = TransRec.load(tmp_path)
+    assert loaded.users.nested == (8, 16) and loaded.scorer.reads == 8
+    batch = case.batches.batch(0)
+    assert torch.equal(loaded(batch).users.vectors, case.model.eval()(batch).users.vectors)
+    fresh = loaded.fresh_for(case.dataset.catalog, seed=3)
+    assert fresh.users.nested == (8, 16) and not torch.equal(fresh(batch).users.vectors, loaded(batch).users.vectors)

@@ -13,31 +13,41 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import safetensors.torch
 import torch
 import yaml
 from pydantic import Field
-from safetensors import SafetensorError
 from torch import nn
 
 from transrec.data.batches import SequenceBatch
 from transrec.data.catalog import Catalog
-from transrec.data.sealing import aside_of, put_in_place, write_whole
-from transrec.data.stamping import UNSTAMPED, stamp, stamp_damage
+from transrec.data.folders import local_folder
+from transrec.data.sealing import write_whole
 from transrec.errors import ModelError, RunError
 from transrec.items.identity import IdentityEncoder
 from transrec.items.settings import ItemSettings
 from transrec.items.tower import ItemEncoder, build_items
+from transrec.nesting import Nesting
 from transrec.prior import CountPrior
-from transrec.scoring import BestInterest, CosineScorer, DistanceScorer, DotScorer, FusedViewScorer, Fusing, Scorer
+from transrec.scoring import (
+    BestInterest,
+    CosineScorer,
+    DistanceScorer,
+    DotScorer,
+    FusedViewScorer,
+    Fusing,
+    PrefixScorer,
+    Scorer,
+)
 from transrec.settings import Settings, read_yaml
 from transrec.users.encoder import UserEncoder
 from transrec.users.settings import UserSettings
 from transrec.users.tower import build_users
 from transrec.views import ItemViews, UserOutput
+from transrec.weights import SETTINGS as SETTINGS
+from transrec.weights import WEIGHTS as WEIGHTS
+from transrec.weights import load_weights as load_weights
+from transrec.weights import save_weights as save_weights
 
-WEIGHTS = "model.safetensors"
-SETTINGS = "settings.yaml"
 FORMAT = 2
 
 
@@ -56,6 +66,8 @@ class ModelSettings(Settings):
     """How the scorer views makes one score: dynamic, a mean that learns to lean to the best view; or static, the mean."""
     temperature: float = Field(default=0.07, ge=0.01)
     """Where the temperature of the cosine starts."""
+    scored_width: int = Field(default=0, ge=0)
+    """How many numbers of user and item vectors are compared, from the first on; 0 for all. `transrec slice` sets it."""
     prior: Literal["counts", "none"] = "counts"
     """What a platform's counts add to scores: what is popular, what tends to follow, what is had together, each with a
     learned weight; or nothing, as published. Counts are of items as they are numbered here; the weights can move."""
@@ -87,7 +99,7 @@ class TransRec(nn.Module):
         prior: what counts add to the scores; nothing when None.
 
     Raises:
-        ModelError: the scorer cannot take what the user tower gives, or their widths differ.
+        ModelError: the scorer cannot take what the user tower gives, or their widths differ, or it reads more of them.
     """
 
     def __init__(
@@ -107,6 +119,11 @@ class TransRec(nn.Module):
         if items.width != users.width:
             raise ModelError(f"items have the width {items.width}, the user encoder takes {users.width}")
         scorer.check(list(items.encoders))
+        if (scorer.reads or 0) > items.width:
+            raise ModelError(f"{scorer.reads} numbers are to be compared, vectors have {items.width}", where="scored_width")
+        if users.nested != Nesting.of(items.width, items.settings.nested).nested:
+            told = f"items can be cut to {items.settings.nested}, {type(users).__name__} to {users.nested or 'nothing'}"
+            raise ModelError(told, remedy="leave out model.items.nested, or choose a user encoder that is nested, too")
         self.items = items
         self.users = users
         self.scorer = scorer
@@ -147,7 +164,7 @@ class TransRec(nn.Module):
         with _seeded(seed):
             items = build_items(settings.items, catalogs)
             resolved = settings.model_copy(update={"items": items.settings})
-            users = build_users(resolved.items.width, resolved.users)
+            users = build_users(resolved.items.width, resolved.users, resolved.items.nested)
             return cls(items, users, _build_scorer(resolved, items), resolved, _build_prior(resolved))
 
     def fresh_for(self, catalog: Catalog, *, grown: bool = False, seed: int = 0) -> TransRec:
@@ -169,7 +186,7 @@ class TransRec(nn.Module):
             one = self.items.settings.model_copy(update={"platforms": 1})
             items = ItemEncoder(encoders, one)  # type: ignore[arg-type]
             resolved = self.settings.model_copy(update={"items": one})
-            users = build_users(resolved.items.width, resolved.users)
+            users = build_users(resolved.items.width, resolved.users, resolved.items.nested)
             return TransRec(items, users, _build_scorer(resolved, items), resolved, _build_prior(resolved))
 
     # ---- disk ---------------------------------------------------------------------------------------------------------
@@ -218,7 +235,7 @@ class TransRec(nn.Module):
             )
         settings = ModelSettings.from_mapping(document["model"], where=str(folder / SETTINGS))
         items = ItemEncoder.from_assets(folder / "encoders", settings.items)
-        users = build_users(settings.items.width, settings.users)
+        users = build_users(settings.items.width, settings.users, settings.items.nested)
         model = cls(items, users, _build_scorer(settings, items), settings, _build_prior(settings))
         load_weights(model, folder / WEIGHTS)
         return model.to(device).eval()
@@ -248,37 +265,6 @@ class TransRec(nn.Module):
         return str(api.upload_folder(repo_id=repository, folder_path=str(folder), ignore_patterns=ignored))
 
 
-def save_weights(module: nn.Module, path: Path) -> None:
-    """Write a module's parameters and buffers as safetensors, whole or not at all; tensors that share memory once."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    safetensors.torch.save_model(module, str(aside_of(path)), metadata=dict(UNSTAMPED))
-    stamp(aside_of(path))
-    put_in_place(aside_of(path), path)
-
-
-def load_weights(module: nn.Module, path: Path) -> None:
-    """Read what :func:`save_weights` wrote.
-
-    Raises:
-        RunError: the file is missing or damaged, or its names or shapes are not the module's.
-    """
-    if not path.exists():
-        told = f"the weights are missing: there is no {path.name}"
-        raise RunError(told, where=str(path.parent), remedy="copy the run folder again")
-    try:
-        if trouble := stamp_damage(path):
-            raise RunError(f"the weights are damaged: {trouble}", where=str(path), remedy="copy the run folder again")
-        safetensors.torch.load_model(module, str(path))
-    except (SafetensorError, OSError) as error:
-        raise RunError(f"the weights are damaged: {error}", where=str(path), remedy="copy the run folder again") from None
-    except RuntimeError as error:
-        raise RunError(
-            f"the weights do not fit the parts of the model: {error}",
-            where=str(path),
-            remedy=f"{SETTINGS} and {WEIGHTS} must come from the same run",
-        ) from None
-
-
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
     """Draw fresh weights from this seed, and leave the process's own random state as it was."""
@@ -295,7 +281,8 @@ def _build_scorer(settings: ModelSettings, items: ItemEncoder) -> Scorer:
         "views": lambda: FusedViewScorer(list(items.encoders), settings.temperature, settings.fusing),
     }
     scorer = made[settings.scorer]()
-    return BestInterest(scorer) if settings.users.interests.count else scorer
+    scorer = BestInterest(scorer) if settings.users.interests.count else scorer
+    return PrefixScorer(scorer, settings.scored_width) if settings.scored_width else scorer
 
 
 def _build_prior(settings: ModelSettings) -> CountPrior | None:
@@ -311,20 +298,3 @@ def _without_paths(document: dict[str, Any]) -> dict[str, Any]:
     for kind in ("data", "ancestors"):
         bare[kind] = [{**record, "path": ""} for record in run.get(kind, [])]
     return {**document, "run": bare}
-
-
-def local_folder(folder: str | Path) -> Path:
-    """The folder itself, or a download of the hub repository of this name."""
-    path = Path(folder)
-    if path.exists() or isinstance(folder, Path) or str(folder).count("/") != 1:
-        return path
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(str(folder)))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        raise RunError(
-            f"{folder} is neither a folder here nor a repository that the hub gave us ({type(error).__name__})",
-            remedy="check the path; offline, download the run first and give its folder",
-        ) from None

@@ -15,11 +15,11 @@ from pydantic import Field
 
 from transrec._version import __version__
 from transrec.data.dataset import Dataset
-from transrec.data.folders import require_place
+from transrec.data.folders import local_folder, require_place
 from transrec.data.sealing import write_whole
 from transrec.data.splits import SplitSettings
 from transrec.errors import RunError
-from transrec.model import SETTINGS, local_folder
+from transrec.model import SETTINGS
 from transrec.rules import Fate, summarised
 from transrec.settings import Settings, read_yaml
 
@@ -52,7 +52,7 @@ FITTING = ("stages", "objective", "training", "split", "tune", "continuing")
 class RunRecord(Settings):
     """How a run came to be; kept in ``settings.yaml`` beside the model's settings."""
 
-    verb: Literal["train", "transfer"]
+    verb: Literal["train", "transfer", "slice"]
     """What made it."""
     version: str = __version__
     """Of transrec, when the run was made."""
@@ -68,6 +68,8 @@ class RunRecord(Settings):
     """Which parameters learned."""
     rules: tuple[str, ...] = ()
     """Where parameters came from, in the order of the rules."""
+    flags: tuple[str, ...] = ()
+    """What a verb that trains nothing was told besides."""
     objective: dict[str, Any]
     """What was made smaller."""
     training: dict[str, Any]

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from transrec.evaluation.metrics import hit_rate, metric_columns, ndcg, reciprocal_rank
 
@@ -51,3 +54,21 @@ def test_metrics_of_known_ranks() -> None:
     assert reciprocal_rank(ranks, 3).tolist() == pytest.approx([1, 1 / 3, 0, 0, 0])
     assert reciprocal_rank(ranks)[-1] == pytest.approx(1 / 11)
     assert list(metric_columns(ranks, (1, 10))) == ["HR@1", "HR@10", "NDCG@1", "NDCG@10", "MRR@1", "MRR@10", "MRR"]
+
+
+@given(st.lists(st.integers(2, 400).map(lambda own: own / 2), min_size=1, max_size=30), st.integers(1, 60))
+def test_metrics_are_those_of_the_list_of_a_target(ranks: list[float], k: int) -> None:
+    """One place of the list is relevant; between two places it counts as where it is."""
+    columns = metric_columns(np.array(ranks), (k, k + 1))
+    for place, rank in enumerate(ranks):
+        shown = math.ceil(rank) <= k
+        assert columns[f"HR@{k}"][place] == shown
+        assert columns[f"NDCG@{k}"][place] == pytest.approx(shown / math.log2(1 + rank))
+        assert columns[f"MRR@{k}"][place] == pytest.approx(shown / rank)
+        assert columns["MRR"][place] == pytest.approx(1 / rank)
+    order = np.argsort(ranks)
+    for name, values in columns.items():
+        assert (np.diff(values[order]) <= 0).all(), f"{name}: a lower rank is never worse"
+        assert ((values >= 0) & (values <= 1)).all()
+    for name in ("HR", "NDCG", "MRR"):
+        assert (columns[f"{name}@{k}"] <= columns[f"{name}@{k + 1}"]).all(), "a longer list is never worse"

@@ -35,8 +35,9 @@ def text_folder(tmp_path_factory):
 
 
 def users(**chosen):
+    nested = chosen.pop("nested", ())
     settings = {"window": 6, "layers": 1, "heads": 2, "feedforward": 16, **chosen}
-    encoder = build_users(16, UserSettings.from_mapping(settings)).eval()
+    encoder = build_users(16, UserSettings.from_mapping(settings), nested).eval()
     with torch.no_grad():
         for parameter in encoder.parameters():
             parameter.add_(0.2 * torch.randn(parameter.shape, generator=generator()))
@@ -111,10 +112,12 @@ def parity(graph, folder):
         {"start": "fresh", "mask_token": True, "adapter": 4},
         {"kind": "gated", "attention": "bidirectional", "gated": {"time_bias": False}},
         {"kind": "gated", "start": "fresh"},
+        {"kind": "lru", "start": "fresh", "lru": {"ring": 0.6}},
+        {"kind": "lru", "nested": (8, 16)},
         {"interests": {"count": 3, "adaptive": True}},
         {"kind": "gated", "interests": {"count": 2, "seeds": "queries", "rounds": 0}},
     ],
-    ids=["published", "causal", "gated-without-times", "gated", "interests", "asked interests"],
+    ids=["published", "causal", "gated-without-times", "gated", "lru", "lru-nested", "interests", "asked interests"],
 )
 def test_user_towers(chosen, tmp_path):
     parity(UserGraph(users(**chosen)), tmp_path)

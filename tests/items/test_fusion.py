@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transrec.items.fusion import build_fusion, drop_views
+from transrec.nesting import Nesting, leading
 
 NAMES = ("text", "image", "audio")
 KINDS = ["mean", "gated", "concat"]
@@ -90,3 +91,16 @@ def test_modality_dropout_takes_as_often_as_asked_and_each_alike():
     lost = {name: float((~kept[name]).float().mean()) for name in ("text", "image")}
     assert lost["text"] == pytest.approx(0.15, abs=0.02)
     assert lost["image"] == pytest.approx(0.15, abs=0.02)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nested_the_first_numbers_are_the_fusion_of_the_first_numbers(kind):
+    views, present = _case([(True, True, False), (False, False, True), (True, True, True)], width=8)
+    whole = build_fusion(kind, NAMES, 8, Nesting((2, 4, 8))).double()
+    for parameter in whole.parameters():
+        torch.nn.init.normal_(parameter)
+    for width, sizes in ((2, (2,)), (4, (2, 4))):
+        small = build_fusion(kind, NAMES, width, Nesting(sizes)).double()
+        small.load_state_dict({n: leading(whole.state_dict()[n], t.shape) for n, t in small.state_dict().items()})
+        narrow = {name: view_UD[:, :width] for name, view_UD in views.items()}
+        torch.testing.assert_close(small(narrow, present), whole(views, present)[:, :width])

@@ -3,6 +3,7 @@
 import torch
 
 from transrec.items.projection import Projection
+from transrec.nesting import Nesting
 
 
 def test_calibration_gives_mean_zero_and_deviation_one():
@@ -127,3 +128,23 @@ def test_where_nothing_was_learned_aligning_changes_nothing():
     before = projection.linear.weight.detach().clone()
     projection.align({0: vectors})
     assert torch.allclose(projection.linear.weight, before, atol=1e-5)
+
+
+def test_born_similar_at_nested_widths_every_prefix_is_born_similar():
+    generator = torch.Generator().manual_seed(0)
+    vectors = torch.randn(300, 8, generator=generator) * torch.tensor([9.0, 8, 5, 4, 3, 2, 1, 0.5])
+    nested = Projection(8, 8, nesting=Nesting((2, 4, 8)))
+    nested.calibrate({0: vectors}, "similar", generator=torch.Generator().manual_seed(1))
+    for width in (2, 4, 8):
+        alone = Projection(8, width)
+        alone.calibrate({0: vectors}, "similar", generator=torch.Generator().manual_seed(2))
+        found, expected = nested(vectors)[:, :width], alone(vectors)
+        assert torch.allclose(cosines(found), cosines(expected), atol=1e-3)
+
+
+def test_where_there_are_fewer_directions_than_numbers_every_block_has_some():
+    vectors = torch.randn(300, 4, generator=torch.Generator().manual_seed(0))
+    nested = Projection(4, 16, nesting=Nesting((4, 8, 16)))
+    nested.calibrate({0: vectors}, "similar", generator=torch.Generator().manual_seed(1))
+    assert torch.allclose(cosines(nested(vectors)), cosines(vectors - vectors.mean(dim=0)), atol=1e-4)
+    assert all(nested.linear.weight[start:end].norm() > 0.5 for start, end in ((0, 4), (4, 8), (8, 16)))

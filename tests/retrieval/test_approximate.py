@@ -15,7 +15,7 @@ from transrec.prior import CountPrior
 from transrec.retrieval.approximate import ApproximateSearch
 from transrec.retrieval.index import CatalogIndex, Queries
 from transrec.retrieval.queries import KnownCounts
-from transrec.scoring import BestInterest, CosineScorer, DistanceScorer, DotScorer, Scorer
+from transrec.scoring import BestInterest, CosineScorer, DistanceScorer, DotScorer, PrefixScorer, Scorer
 
 ITEMS, USERS = 3000, 40
 
@@ -40,13 +40,17 @@ def world(scorer: Scorer, *, counted: bool = True) -> tuple[CatalogIndex, Querie
 
 
 @pytest.mark.parametrize("counted", [True, False])
-@pytest.mark.parametrize("scorer", [CosineScorer(), DotScorer(), DistanceScorer(), BestInterest(CosineScorer())])
+@pytest.mark.parametrize(
+    "scorer",
+    [CosineScorer(), DotScorer(), DistanceScorer(), BestInterest(CosineScorer()), PrefixScorer(CosineScorer(), 12)],
+)
 def test_recall_is_what_is_found_and_scores_are_exact(scorer: Scorer, counted: bool) -> None:
     index, queries = world(scorer, counted=counted)
     search = ApproximateSearch.build(index, queries)
     exact = index.search(queries, 10, queries.histories)
     found = search.search(index, queries, 10, queries.histories)
     hits = [len({*a} & {*b}) for a, b in zip(exact.rows_BK.tolist(), found.rows_BK.tolist(), strict=True)]
+    assert search.lists.d == (scorer.reads or 16), "what is not compared takes no room"
     assert search.recall == pytest.approx(sum(hits) / (10 * USERS)) and search.recall >= 0.95
     scores_BV = index.scores(queries).detach()
     assert torch.allclose(found.scores_BK, scores_BV.gather(1, found.rows_BK), atol=1e-4)

@@ -15,7 +15,7 @@ from transrec.prior import CountPrior
 from transrec.retrieval import blocks
 from transrec.retrieval.blocks import ranks_in_blocks
 from transrec.retrieval.index import CatalogIndex, KnownCounts, Queries, encode_histories
-from transrec.scoring import BestInterest, CosineScorer, DistanceScorer, DotScorer, Scorer
+from transrec.scoring import BestInterest, CosineScorer, DistanceScorer, DotScorer, PrefixScorer, Scorer
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +54,7 @@ SCORERS = {
     "cosine": CosineScorer(),
     "distance": DistanceScorer(),
     "interests": BestInterest(CosineScorer()),
+    "first numbers": PrefixScorer(CosineScorer(), 5),
     "least distance": BestInterest(DistanceScorer()),
 }
 

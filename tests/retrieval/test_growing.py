@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transrec.retrieval.growing import ItemVectors
-from transrec.scoring import CosineScorer, DotScorer
+from transrec.scoring import CosineScorer, DotScorer, PrefixScorer
 
 
 @settings(max_examples=40, deadline=None)
@@ -19,6 +19,7 @@ def test_any_changes_lead_to_what_a_plain_matrix_would_be(changes: list[list[int
     plain = torch.randn(6, 3, generator=generator)
     vectors, states = ItemVectors(plain.clone()), []
     vectors.lengths()
+    vectors.lengths(2)
     for wanted in changes:
         old = [row for row in wanted if row < len(plain)]
         new = list(range(len(plain), len(plain) + len(wanted) - len(old)))
@@ -31,7 +32,7 @@ def test_any_changes_lead_to_what_a_plain_matrix_would_be(changes: list[list[int
     for state, expected in [*states, (vectors, plain)]:
         assert len(state) == len(expected)
         assert torch.equal(state.whole(), expected)
-        for scorer in (DotScorer(), CosineScorer()):
+        for scorer in (DotScorer(), CosineScorer(), PrefixScorer(CosineScorer(), 2)):
             assert torch.allclose(state.scores(scorer, users), scorer(users, expected), atol=1e-5)
         cosines = torch.nn.functional.cosine_similarity(users[:, None], expected[None], dim=2)
         assert torch.allclose(state.cosines(users), cosines, atol=1e-5)
@@ -53,7 +54,7 @@ def test_room_is_used_without_a_copy() -> None:
     assert full.whole().data_ptr() != memory.data_ptr() and len(full) == 16
 
 
-@pytest.mark.parametrize("scorer", [DotScorer(), CosineScorer()])
+@pytest.mark.parametrize("scorer", [DotScorer(), CosineScorer(), PrefixScorer(CosineScorer(), 3)])
 def test_half_precision_is_scored_in_float32(scorer: torch.nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("transrec.retrieval.growing.ITEMS_AT_ONCE", 7)
     whole = torch.randn(20, 8, generator=torch.Generator().manual_seed(0)).half()

@@ -14,9 +14,12 @@ import numpy as np
 import pytest
 import torch
 from cases import SETTINGS, platform
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from transrec.data.catalog import Item
+from transrec.data.catalog import Catalog, Item
 from transrec.data.dataset import Dataset
+from transrec.data.interactions import Interactions
 from transrec.errors import DataError, RunError, UnknownItemError
 from transrec.model import TransRec
 from transrec.retrieval.opening import open_live, with_approximate
@@ -243,3 +246,37 @@ def test_what_was_added_is_there_after_a_kill(ground: Ground) -> None:
     assert recommender.similar(Item(id="?", vectors={"given": np.full(8, 0 / 7)}), 1)[0].id
     recommender.add([Item(id="after", vectors=vector(0))])
     assert recommender.holds("after")
+
+
+CHANGES = st.lists(
+    st.tuples(st.sampled_from(["add", "update", "remove"]), st.integers(0, 11), st.integers(0, 99)), min_size=1, max_size=8
+)
+
+
+@settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(CHANGES)
+def test_whatever_changes_is_what_a_new_index_of_the_same_items_would_be(
+    ground: Ground, changes: list[tuple[str, int, int]]
+) -> None:
+    """Items that come again, go again, are others now, in any order; changes that cannot be made are left out."""
+    recommender = Recommender.of(ground.model, ground.dataset)
+    items = {item.id: item for item in ground.dataset.catalog.items(range(len(ground.dataset.catalog)))}
+    for kind, place, seed in changes:
+        item = Item(f"i{place}" if place < 6 else f"n{place}", vectors=vector(seed))
+        if kind == "add" and item.id not in items:
+            recommender.add([item], {"title": ["new"]})
+            items[item.id] = item
+        elif kind == "update" and item.id in items:
+            recommender.update([item])
+            items[item.id] = item
+        elif kind == "remove" and item.id in items:
+            recommender.remove([item.id])
+            del items[item.id]
+    catalog = Catalog.from_items(list(items.values()))
+    nobody = Interactions.from_columns(ground.dataset.interactions.to_frame().clear())
+    fresh = Recommender.of(ground.model, Dataset(catalog, nobody))
+    assert all(recommender.holds(item_id) for item_id in items)
+    for item_id in [*list(items)[:2], *list(items)[-2:]]:
+        ours, theirs = ([(near.id, near.score) for near in own.similar(item_id, 60)] for own in (recommender, fresh))
+        assert sorted(near for near, _ in ours) == sorted(near for near, _ in theirs) == sorted(set(items) - {item_id})
+        assert dict(ours) == pytest.approx(dict(theirs), abs=1e-5)

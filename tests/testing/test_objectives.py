@@ -47,6 +47,8 @@ TestHingeOfInterests = built_in(
     users={"interests": {"count": 3, "adaptive": True}},
 )
 TestMasked = built_in({"kind": "masked"}, users={**SIDES, "mask_token": True})
+TestSoftmaxBesideSeqSeq = built_in({"added": {"seq_seq": 0.1}})
+TestSoftmaxOfMissrec = built_in({"added": {"seq_seq": 0.1, "orthogonality": 0.1}}, users={"kind": "missrec"})
 TestBarlow = built_in({"kind": "barlow", "barlow": {"width": 8}}, users={"mask_token": True})
 
 

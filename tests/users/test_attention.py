@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from transrec.errors import SettingsError
+from transrec.nesting import Nesting
 from transrec.users.attention import require_heads, visible_slots
 
 
@@ -21,3 +22,6 @@ def test_heads_must_divide_the_width() -> None:
     require_heads(4, 16)
     with pytest.raises(SettingsError, match="5 heads do not divide a width of 16"):
         require_heads(5, 16)
+    require_heads(4, 16, Nesting((4, 12, 16)))
+    with pytest.raises(SettingsError, match="nested width 6 ends inside a head: each of the 4 heads has 4 numbers"):
+        require_heads(4, 16, Nesting((6, 16)))

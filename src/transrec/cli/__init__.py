@@ -26,6 +26,7 @@ VERBS = {
     "check": "Say what is in tables or a dataset folder, and what is wrong with it, without writing anything.",
     "train": "Train a model from scratch on one dataset or several, or go on with newer data of a run's platform.",
     "transfer": "Move a trained run to a dataset with other users and other items.",
+    "slice": "Cut a smaller run out of a nested one, without training; or let a run compare fewer numbers.",
     "compare": "Will pre-training elsewhere help here? From scratch, zero-shot and transferred beside simple methods.",
     "study": "Comparisons side by side, for kinds of target, sizes of the source, shares of its weights: table and figure.",
     "evaluate": "Open the test split: rank the whole catalog, beside simple baselines, with intervals.",

@@ -10,8 +10,9 @@ from cyclopts import App, Parameter
 from transrec.recipes.fitting import TrainSettings
 from transrec.recipes.studies.fractions import study_fractions
 from transrec.recipes.studies.kinds import study_kinds
-from transrec.recipes.studies.settings import FractionsSettings, KindsSettings, SourcesSettings
+from transrec.recipes.studies.settings import FractionsSettings, KindsSettings, SourcesSettings, WidthsSettings
 from transrec.recipes.studies.sources import study_sources
+from transrec.recipes.studies.widths import study_widths
 
 study = App(name="study")
 
@@ -93,3 +94,28 @@ def fractions(
         settings: which shares of which parts, how often, and how sure.
     """
     study_fractions(run, data, settings, out)
+
+
+@study.command
+def widths(
+    run: Path,
+    /,
+    *,
+    data: Path | None = None,
+    out: Path | None = None,
+    config: Path | None = None,
+    settings: Annotated[WidthsSettings, Parameter(name="*", negative_iterable=())] = WidthsSettings(),  # noqa: B008
+) -> None:
+    """What is a run worth at a smaller width, what does it take, and how fast is it? One training, one table.
+
+    At the widths that the run is nested at it is sliced as by `transrec slice`; at others its first numbers alone are
+    compared, as by `transrec slice --index-only`. Validation targets are ranked unless the test is asked for.
+
+    Args:
+        run: the run folder.
+        data: a dataset folder; the run's own when not given.
+        out: a folder for the results; RUN/study/DATASET/widths when not given.
+        config: a YAML file of the settings below.
+        settings: which widths, which targets, and how sure.
+    """
+    study_widths(run, data, settings, out)

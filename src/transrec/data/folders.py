@@ -1,4 +1,4 @@
-"""Folders that are made once: whole, or not there."""
+"""Folders that are made once: whole, or not there; and those that are here or on the hub."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from transrec.errors import DataError, TransRecError
+from transrec.errors import DataError, RunError, TransRecError
 
 if sys.platform != "win32":
     import fcntl
@@ -119,3 +119,20 @@ def _alone(folder: Path) -> Iterator[bool]:
     finally:
         if handle >= 0:
             os.close(handle)
+
+
+def local_folder(folder: str | Path) -> Path:
+    """The folder itself, or a download of the hub repository of this name."""
+    path = Path(folder)
+    if path.exists() or isinstance(folder, Path) or str(folder).count("/") != 1:
+        return path
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(str(folder)))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        raise RunError(
+            f"{folder} is neither a folder here nor a repository that the hub gave us ({type(error).__name__})",
+            remedy="check the path; offline, download the run first and give its folder",
+        ) from None

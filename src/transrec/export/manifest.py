@@ -15,7 +15,7 @@ from transrec.export.parity import TOLERANCE, Parity
 from transrec.model import TransRec
 from transrec.prior import CountPrior
 from transrec.retrieval.vectors import weights_digest
-from transrec.scoring import BestInterest, CosineScorer, DistanceScorer, DotScorer, Scorer
+from transrec.scoring import BestInterest, CosineScorer, DistanceScorer, DotScorer, PrefixScorer, Scorer
 from transrec.settings import Settings
 
 FORMAT = 1
@@ -102,6 +102,8 @@ class ScorerRecord(Settings):
     """1 / temperature of cosine; 1 for the others."""
     temperature: float | None
     """What the cosine is divided by."""
+    width: int | None = None
+    """How many numbers of state and vector are compared, from the first on; all where it is not said."""
 
     @classmethod
     def of(cls, scorer: Scorer) -> ScorerRecord:
@@ -110,6 +112,8 @@ class ScorerRecord(Settings):
         Raises:
             ExportError: it is none of these.
         """
+        if isinstance(scorer, PrefixScorer):
+            return cls.of(scorer.inner).model_copy(update={"width": scorer.reads})
         if isinstance(scorer, BestInterest):
             return cls.of(scorer.inner)
         if isinstance(scorer, DistanceScorer):

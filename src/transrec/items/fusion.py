@@ -1,6 +1,6 @@
 """Fusion: from the views of an item to one vector; a view that is absent contributes nothing at all.
 
-Axes: U items, D width, M views.
+Axes: U items, D width, M views, b blocks of nested widths.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+
+from transrec.nesting import Nesting
 
 FusionKind = Literal["mean", "gated", "concat"]
 
@@ -43,26 +45,28 @@ class MeanFusion(Fusion):
 class GatedFusion(Fusion):
     """A weighted sum, the weights a softmax over the present views of one learned linear score a view.
 
-    The scores start at zero, so it starts as the mean.
+    The scores start at zero, so it starts as the mean. Where widths are nested, every block has weights of its own, read
+    from the numbers up to it.
 
     Args:
         names: of the views.
-        width: D.
+        nesting: the widths that vectors can be cut to.
     """
 
-    def __init__(self, names: Sequence[str], width: int) -> None:
+    def __init__(self, names: Sequence[str], nesting: Nesting) -> None:
         super().__init__()
-        self.gates = nn.ModuleDict({name: nn.Linear(width, 1) for name in names})
+        self.nesting = nesting
+        self.gates = nn.ModuleDict({name: nesting.gate() for name in names})
         for parameter in self.gates.parameters():
             nn.init.zeros_(parameter)
 
     def forward(self, views: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
         views_MUD, present_MU = _stacked(views, present)
-        scores_MU = torch.stack([self.gates[name](view_UD)[:, 0] for name, view_UD in zip(views, views_MUD, strict=True)])
+        scores_MUb = torch.stack([self.gates[name](view_UD) for name, view_UD in zip(views, views_MUD, strict=True)])
         # an item without any view has nothing to take a softmax over; its weights are zeroed below
         hidden_MU = ~present_MU & present_MU.any(dim=0)
-        weights_MU = scores_MU.masked_fill(hidden_MU, -math.inf).softmax(dim=0) * present_MU
-        return (weights_MU[..., None] * views_MUD).sum(dim=0)
+        weights_MUb = scores_MUb.masked_fill(hidden_MU[..., None], -math.inf).softmax(dim=0) * present_MU[..., None]
+        return (self.nesting.spread(weights_MUb) * views_MUD).sum(dim=0)
 
 
 class ConcatFusion(Fusion):
@@ -72,23 +76,25 @@ class ConcatFusion(Fusion):
 
     Args:
         names: of the views.
-        width: D.
+        nesting: the widths that vectors can be cut to.
     """
 
-    def __init__(self, names: Sequence[str], width: int) -> None:
+    def __init__(self, names: Sequence[str], nesting: Nesting) -> None:
         super().__init__()
-        self.maps = nn.ModuleDict({name: nn.Linear(width, width, bias=False) for name in names})
+        width = nesting.width
+        self.maps = nn.ModuleDict({name: nesting.linear(width, width, bias=False) for name in names})
 
     def forward(self, views: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
         views_MUD, _ = _stacked(views, present)
         return torch.stack([self.maps[name](view_UD) for name, view_UD in zip(views, views_MUD, strict=True)]).sum(dim=0)
 
 
-def build_fusion(kind: FusionKind, names: Sequence[str], width: int) -> Fusion:
-    """The fusion of this name for these views."""
+def build_fusion(kind: FusionKind, names: Sequence[str], width: int, nesting: Nesting | None = None) -> Fusion:
+    """The fusion of this name for these views; their vectors can be cut to the widths of ``nesting``."""
     if kind == "mean":
         return MeanFusion()
-    return GatedFusion(names, width) if kind == "gated" else ConcatFusion(names, width)
+    nesting = nesting or Nesting.of(width)
+    return GatedFusion(names, nesting) if kind == "gated" else ConcatFusion(names, nesting)
 
 
 def drop_views(present: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:

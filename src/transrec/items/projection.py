@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Literal, final
 
 import torch
 from torch import Tensor, nn
+
+from transrec.nesting import Nesting
 
 ProjectionKind = Literal["linear", "norm"]
 StartKind = Literal["similar", "random"]
@@ -25,23 +28,34 @@ class Projection(nn.Module):
     A map can also be *born similar*: it begins as an orthogonal projection of the centred vectors onto the directions in
     which they differ most (principal components, then turned at random so that no number carries more than others), so
     projected vectors are as near to each other as the encoder's own, and training starts from what similarity of content
-    knows instead of having to find it.
+    knows instead of having to find it. Where widths are nested, each block of numbers has components of its own, the leading
+    ones first, and is turned by itself: so the first numbers begin as such a projection to their own width.
 
     Args:
         inputs: width of the encoder's vectors.
         width: of the tower.
         kind: ``"norm"`` adds the layer norm.
         platforms: how many platforms there is a mean for.
+        nesting: the widths that its vectors can be cut to. Each number reads the whole of the encoder's vector, so the map
+            can be cut as it is; the layer norm is over each block.
     """
 
-    def __init__(self, inputs: int, width: int, kind: ProjectionKind = "linear", platforms: int = 1) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        width: int,
+        kind: ProjectionKind = "linear",
+        platforms: int = 1,
+        nesting: Nesting | None = None,
+    ) -> None:
         super().__init__()
+        self.nesting = nesting or Nesting.of(width)
         self.means: Tensor
         self.deviation: Tensor
         self.register_buffer("means", torch.zeros(platforms, inputs))
         self.register_buffer("deviation", torch.ones(inputs))
         self.linear = nn.Linear(inputs, width)
-        self.norm = nn.LayerNorm(width) if kind == "norm" else nn.Identity()
+        self.norm = self.nesting.norm(width) if kind == "norm" else nn.Identity()
 
     def forward(self, vectors_nI: Tensor, platform: int = 0) -> Tensor:
         """Vectors of the tower's width, (n, D), from the encoder's of one platform's items, (n, I), of any floating type."""
@@ -113,10 +127,15 @@ class Projection(nn.Module):
         covariance_II = centred_nI.T @ centred_nI / len(centred_nI)
         _, directions_II = torch.linalg.eigh(covariance_II)  # ascending
         leading_IK = directions_II.flip(1)[:, :width]
-        turned_DD, _ = torch.linalg.qr(torch.randn(width, width, generator=generator, dtype=torch.float64))
+        count, turned = leading_IK.shape[1], []
+        ends = [(size, round(count * size / width)) for size in self.nesting.sizes]
+        for (start, first), (end, behind) in pairwise([(0, 0), *ends]):
+            step = end - start
+            turned_bb, _ = torch.linalg.qr(torch.randn(step, step, generator=generator, dtype=torch.float64))
+            turned.append(leading_IK[:, first:behind] @ turned_bb[: behind - first])
         length = float(covariance_II.trace().sqrt())
         self.deviation.fill_(length if length > smallest else 1.0)
-        self.linear.weight.copy_((leading_IK @ turned_DD[: leading_IK.shape[1]]).T)
+        self.linear.weight.copy_(torch.cat(turned, dim=1).T)
         self.linear.bias.zero_()
 
 

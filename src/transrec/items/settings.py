@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from itertools import pairwise
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from transrec.items.fusion import FusionKind
 from transrec.items.image import ImageSettings
@@ -19,6 +22,10 @@ class ItemSettings(Settings):
 
     width: int = Field(default=256, ge=1)
     """Width of item and user vectors."""
+    nested: tuple[int, ...] = ()
+    """Widths that a trained run can be cut to by `transrec slice`, from small to large, the last being the width: layers of
+    both towers are made so that the first numbers depend on the first numbers alone (fMRLRec). It goes with
+    objective.matryoshka, which teaches every one of them to rank."""
     modalities: tuple[str, ...] = AUTO
     """What of an item is read: text, image, identity, names of given vectors, names under custom; auto: what there is."""
     text: TextSettings = TextSettings()
@@ -43,3 +50,10 @@ class ItemSettings(Settings):
     """From several views to one vector: mean of those present, gated sum, or concatenation and projection."""
     modality_dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     """How often an item with several views loses one of them in training, so that the others learn to stand alone."""
+
+    @model_validator(mode="after")
+    def _nested_widths_grow_up_to_the_width(self) -> Self:
+        sizes = (0, *self.nested)
+        if self.nested and (any(after <= before for before, after in pairwise(sizes)) or sizes[-1] != self.width):
+            raise ValueError(f"nested widths grow from small to large and end with the width, {self.width}")
+        return self

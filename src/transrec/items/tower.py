@@ -26,6 +26,7 @@ from transrec.items.image import ImageEncoder
 from transrec.items.projection import Projection
 from transrec.items.settings import AUTO, ItemSettings
 from transrec.items.text import TextEncoder
+from transrec.nesting import Nesting
 from transrec.views import ItemViews
 
 FORMAT = 1
@@ -54,9 +55,10 @@ class ItemEncoder(nn.Module):
         _check_names(encoders)
         self.width = settings.width
         self.settings = settings
+        nesting = Nesting.of(settings.width, settings.nested)
         self.encoders = nn.ModuleDict(encoders)
         self.projections = nn.ModuleDict({name: _projection(encoder, settings) for name, encoder in encoders.items()})
-        self.fusion = build_fusion(settings.fusion, list(encoders), settings.width)
+        self.fusion = build_fusion(settings.fusion, list(encoders), settings.width, nesting)
         self.at_once: int | None = None
 
     def forward(self, batch: ItemBatch) -> ItemViews:
@@ -274,7 +276,8 @@ def _projection(encoder: ModalityEncoder, settings: ItemSettings) -> nn.Module:
         if encoder.width != settings.width:
             raise ModelError(f"the identity table has the width {encoder.width}, the item tower {settings.width}")
         return nn.Identity()  # a table times a matrix is another table
-    return Projection(encoder.width, settings.width, settings.projection, settings.platforms)
+    nesting = Nesting.of(settings.width, settings.nested)
+    return Projection(encoder.width, settings.width, settings.projection, settings.platforms, nesting)
 
 
 def _check_names(encoders: Mapping[str, ModalityEncoder]) -> None:

@@ -17,6 +17,7 @@ from transrec.objectives.diversity import DiversityControl, DiversitySettings
 from transrec.objectives.gbce import GBCE, GBCESettings
 from transrec.objectives.hinge import HingeSettings, MetricHinge
 from transrec.objectives.masked import MaskedItem, MaskedSettings
+from transrec.objectives.matryoshka import Matryoshka, MatryoshkaSettings
 from transrec.objectives.multistep import MultiStepBCE, MultiStepSettings
 from transrec.objectives.objective import Loss, Objective
 from transrec.objectives.orthogonality import InterestOrthogonality
@@ -39,6 +40,8 @@ __all__ = [
     "Loss",
     "MaskedItem",
     "MaskedSettings",
+    "Matryoshka",
+    "MatryoshkaSettings",
     "MetricHinge",
     "MultiStepBCE",
     "MultiStepSettings",
@@ -64,6 +67,8 @@ class ObjectiveSettings(Settings):
     """What the from_options of an objective of your own is given: option -> value."""
     added: AddedSettings = AddedSettings()
     """Terms beside the kind, each with its weight."""
+    matryoshka: MatryoshkaSettings = MatryoshkaSettings()
+    """The kind at several widths at once, so that vectors can be cut to them; added terms see the whole."""
     softmax: SoftmaxSettings = SoftmaxSettings()
     """Settings of the softmax."""
     gbce: GBCESettings = GBCESettings()
@@ -92,7 +97,7 @@ def build_objective(settings: ObjectiveSettings, model: TransRec, *, seed: int =
 
     Raises:
         ModelError: it cannot train the model, or a class of one's own cannot be found.
-        SettingsError: it is to be added to itself.
+        SettingsError: it is to be added to itself, or cannot be had at several widths.
     """
     window, width, causal = model.window, model.users.width, model.users.causal
     made: Mapping[str, Callable[[], Objective]] = {
@@ -108,6 +113,8 @@ def build_objective(settings: ObjectiveSettings, model: TransRec, *, seed: int =
         "orthogonality": lambda: InterestOrthogonality(window=window),
     }
     objective = made[settings.kind]()
+    if settings.matryoshka.sizes:
+        objective = Matryoshka(objective, settings.matryoshka)
     added = settings.added.weights
     if settings.kind in added:
         raise SettingsError(f"{settings.kind} is to be added to itself", where="objective.added", remedy="leave one out")

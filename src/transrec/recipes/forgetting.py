@@ -20,6 +20,7 @@ import torch
 from rich.console import Console
 
 from transrec.data.dataset import Dataset
+from transrec.data.folders import local_folder
 from transrec.data.growth import held_back, new_events, shared_items
 from transrec.data.sealing import write_whole
 from transrec.data.splits import Split, Targets, split_of
@@ -29,7 +30,7 @@ from transrec.evaluation.intervals import Interval
 from transrec.evaluation.metrics import metric_columns
 from transrec.evaluation.protocol import EvaluationSettings
 from transrec.evaluation.ranks import ModelRanker, rank_targets, sampled
-from transrec.model import SETTINGS, TransRec, local_folder
+from transrec.model import SETTINGS, TransRec
 from transrec.recipes.showing import progress_bar
 from transrec.runs import CARD, RunRecord, open_run_data
 from transrec.settings import read_yaml

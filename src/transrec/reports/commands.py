@@ -28,6 +28,8 @@ def resuming(run: RunFiles) -> str:
 
 def _making(run: RunFiles, out: str | Path) -> str:
     record = run.record
+    if record.verb == "slice":
+        return f"transrec slice {quoted(record.source, '--out', out, *record.flags)}"
     data = [own.path or own.name for own in record.data]
     own = (quoted(record.source) + " " if record.source else "") + quoted(*data)
     rules = [word for rule in record.rules for word in ("--rules", rule)]

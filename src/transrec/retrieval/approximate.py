@@ -216,7 +216,7 @@ class _Asked:
 
     def __init__(self, search: ApproximateSearch, ground: _Ground, index: CatalogIndex, queries: Queries) -> None:
         self._search, self._index, self._queries = search, index, queries
-        vectors = queries.vectors.float().cpu()
+        vectors = queries.vectors[..., : index.scorer.reads].float().cpu()
         self._directions_BKD = np.ascontiguousarray(vectors.reshape(len(vectors), -1, vectors.shape[-1]).numpy())
         self._row_S, self._always = ground.row_S, ground.always
         known = index.known
@@ -290,15 +290,15 @@ def _rows_of(vectors: ItemVectors) -> np.ndarray:
 def _filled(index: CatalogIndex, lists: int | None) -> Any:
     """Lists over everything that was written; of unit vectors where the scorer goes by direction."""
     faiss, vectors = _faiss(), index.vectors
-    units = index.scorer.nearest_by == "direction"
+    units, reads = index.scorer.nearest_by == "direction", index.scorer.reads or vectors.width
     size = len(vectors.written_SD)
     count = max(1, min(lists or round(4 * math.sqrt(size)), size))
-    made = faiss.IndexIVFFlat(faiss.IndexFlatIP(vectors.width), vectors.width, count, faiss.METRIC_INNER_PRODUCT)
+    made = faiss.IndexIVFFlat(faiss.IndexFlatIP(reads), reads, count, faiss.METRIC_INNER_PRODUCT)
     made.cp.min_points_per_centroid = 1  # the lists of a small catalog are no worse for being small
     some = np.random.default_rng(0).choice(size, size=min(size, SAMPLE_A_LIST * count), replace=False)
-    made.train(_plain(vectors.written_SD[torch.from_numpy(np.sort(some))], units))
+    made.train(_plain(vectors.written_SD[torch.from_numpy(np.sort(some)), :reads], units))
     for start in range(0, size, ITEMS_AT_ONCE):
-        made.add(_plain(vectors.written_SD[start : start + ITEMS_AT_ONCE], units))
+        made.add(_plain(vectors.written_SD[start : start + ITEMS_AT_ONCE, :reads], units))
     return made
 
 

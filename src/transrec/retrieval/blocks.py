@@ -160,10 +160,11 @@ class _Scores:
         user's own direction. For products of 4 to 768 terms, of vectors in all directions or much in one, this is at least
         twice the largest error that was seen.
         """
-        users, scorer = self._queries.vectors, self._index.scorer
+        scorer = self._index.scorer
+        users = self._queries.vectors[..., : scorer.reads]
         device = self._index.vectors_VD.device
         spread = torch.linspace(0, self.items - 1, PROBES, dtype=torch.float64).long().to(device)
-        read_PW = self._read_VW[spread]
+        read_PW = self._read_VW[spread, : scorer.reads]
         probes_BP = scorer(users, read_PW)
         aligned_BTD = F.normalize(users.reshape(len(users), -1, users.shape[-1]), dim=-1) * read_PW.norm(dim=1).max()
         aligned_BTW = aligned_BTD.repeat(1, 1, read_PW.shape[1] // users.shape[-1])  # with all its views, too

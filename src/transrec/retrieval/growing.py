@@ -63,7 +63,7 @@ class ItemVectors:
         self._written = len(vectors_VW)
         self._width = int(vectors_VW.shape[1]) if width is None else width
         self._place_V: Tensor | None = None
-        self._lengths_S: Tensor | None = None
+        self._lengths_S: dict[int, Tensor] = {}
 
     def __len__(self) -> int:
         return self._written if self._place_V is None else len(self._place_V)
@@ -132,7 +132,7 @@ class ItemVectors:
 
     def scores(self, scorer: Scorer, users: Tensor) -> Tensor:
         """What a scorer says of these users and every row, float32 of shape (B, V)."""
-        blocks = self._blocks(self._read(scorer))
+        blocks = self._blocks(self._read(scorer), scorer.reads)
         pieces = [scorer.measured(users, block, lengths).float() for block, lengths in blocks]
         scores_BS = pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1)
         return scores_BS if self._place_V is None else scores_BS[:, self._place_V]
@@ -141,7 +141,8 @@ class ItemVectors:
         """The cosine of every row's vector and each of these, (B, V); 0 where a vector is zero."""
         units_BD = torch.nn.functional.normalize(directions_BD.float(), dim=1)
         pieces = [
-            units_BD @ block.T / lengths.clamp(min=1e-12) for block, lengths in self._blocks(self._width, torch.float32)
+            units_BD @ block.T / lengths.clamp(min=1e-12)
+            for block, lengths in self._blocks(self._width, least=torch.float32)
         ]
         cosines_BS = torch.cat(pieces, dim=1)
         return cosines_BS if self._place_V is None else cosines_BS[:, self._place_V]
@@ -164,24 +165,32 @@ class ItemVectors:
             rows = torch.from_numpy(replaced).to(self.device)
             place_V[rows] = self._written + torch.arange(len(replaced), device=self.device)
             grown._place_V = place_V
-        if self._lengths_S is not None:
-            grown._lengths_S = torch.cat([self._lengths_S, _lengths(grown.written_SD[self._written :])])
+        for reads, lengths_S in self._lengths_S.items():
+            more_S = _lengths(grown.written_SD[self._written :, :reads])
+            grown._lengths_S[reads] = torch.cat([lengths_S, more_S])
         return grown
 
-    def lengths(self) -> Tensor:
-        """The Euclidean length of every vector that was written, (S,); found once."""
-        if self._lengths_S is None:
+    def lengths(self, reads: int | None = None) -> Tensor:
+        """The Euclidean length of every vector that was written, or of its first numbers, (S,); found once."""
+        reads = reads or self.width
+        if reads not in self._lengths_S:
             starts = range(0, max(self._written, 1), ITEMS_AT_ONCE)
-            self._lengths_S = torch.cat([_lengths(self.written_SD[at : at + ITEMS_AT_ONCE]) for at in starts])
-        return self._lengths_S
+            each = [_lengths(self.written_SD[at : at + ITEMS_AT_ONCE, :reads]) for at in starts]
+            self._lengths_S[reads] = torch.cat(each)
+        return self._lengths_S[reads]
 
-    def _blocks(self, numbers: int, least: torch.dtype | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        """So many numbers of all that is written, and the vectors' lengths; half precision made whole, a block at a time."""
+    def _blocks(
+        self, numbers: int, reads: int | None = None, *, least: torch.dtype | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """So many numbers of all that is written, and the vectors' lengths; half precision made whole, a block at a time.
+
+        Where a scorer reads the first numbers alone, these, and the lengths of them.
+        """
         half = self._slots.memory.dtype == torch.float16
         step = ITEMS_AT_ONCE if half else max(self._written, 1)
         for start in range(0, max(self._written, 1), step):
-            block = self._slots.memory[: self._written, :numbers][start : start + step]
-            yield (block.float() if half else block.to(least or block.dtype)), self.lengths()[start : start + step]
+            block = self._slots.memory[: self._written, : reads or numbers][start : start + step]
+            yield (block.float() if half else block.to(least or block.dtype)), self.lengths(reads)[start : start + step]
 
 
 def _lengths(vectors_nD: Tensor) -> Tensor:

@@ -19,11 +19,11 @@ class Fate:
     Attributes:
         name: in the model.
         shape: of the tensor.
-        source: where its value comes from: ``"copy"``: the source run; ``"aligned"``: drawn anew, in agreement with the
-            source run (projections); ``"fraction(0.2)"``: drawn anew, and that much of the source run's added
-            (:class:`~transrec.rules.fraction.Fraction`); ``"backbone"``: the folder or hub repository of its
-            backbone; ``"fresh"``: drawn anew; ``"adapter"``, ``"lora"`` or ``"ia3"``: added by this tuning rule; or
-            ``"drop"``: the source run had it and this model has not.
+        source: where its value comes from: ``"copy"``: the source run; ``"slice"``: the first numbers of what the source run
+            has there; ``"aligned"``: drawn anew, in agreement with the source run (projections); ``"fraction(0.2)"``: drawn
+            anew, and that much of the source run's added (:class:`~transrec.rules.fraction.Fraction`); ``"backbone"``: the
+            folder or hub repository of its backbone; ``"fresh"``: drawn anew; ``"adapter"``, ``"lora"`` or ``"ia3"``: added
+            by this tuning rule; or ``"drop"``: the source run had it and this model has not.
         learns: whether training moves it.
         merged_into: the parameter that it becomes a part of when the training ends; None when it stays one of its own.
     """

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from transrec.nesting import Nesting
+
 DOWN_DEVIATION = 0.02
 """As published."""
 UP_DEVIATION = 1e-3
@@ -28,13 +30,15 @@ class Adapter(nn.Module):
     Args:
         width: D of what it takes and gives.
         inner: width of the bottleneck; published is half of ``width``.
+        nesting: the widths that it can be cut to.
     """
 
-    def __init__(self, width: int, inner: int) -> None:
+    def __init__(self, width: int, inner: int, nesting: Nesting | None = None) -> None:
         super().__init__()
-        self.down = nn.Linear(width, inner)
-        self.up = nn.Linear(inner, width)
-        self.norm = nn.LayerNorm(width)
+        nesting = nesting or Nesting.of(width)
+        self.down = nesting.linear(width, inner, where="model.users.adapter")
+        self.up = nesting.linear(inner, width, where="model.users.adapter")
+        self.norm = nesting.norm(width)
         self.reset()
 
     def reset(self, generator: torch.Generator | None = None) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from transrec.errors import SettingsError
+from transrec.nesting import Nesting
 
 
 def visible_slots(mask_BL: Tensor, *, causal: bool) -> Tensor:
@@ -27,17 +28,24 @@ def visible_slots(mask_BL: Tensor, *, causal: bool) -> Tensor:
     return visible_BLL | torch.eye(length, dtype=torch.bool, device=mask_BL.device)
 
 
-def require_heads(heads: int, width: int) -> None:
-    """Raise a SettingsError where heads do not divide the width.
+def require_heads(heads: int, width: int, nesting: Nesting | None = None) -> None:
+    """Raise a SettingsError where heads do not divide the width, or a nested width ends inside a head.
 
     Raises:
         SettingsError: see above.
     """
+    cut = [size for size in nesting.sizes if heads * size % width] if nesting else []
     if width % heads:
         raise SettingsError(
             f"{heads} heads do not divide a width of {width}",
             where="model.users.heads",
             remedy="choose heads that divide model.items.width",
+        )
+    if cut:
+        raise SettingsError(
+            f"the nested width {cut[0]} ends inside a head: each of the {heads} heads has {width // heads} numbers",
+            where="model.users.heads",
+            remedy=f"choose nested widths that hold whole heads, or heads of no more than {cut[0]} numbers",
         )
 
 
@@ -45,5 +53,5 @@ def initialise(module: nn.Module) -> None:
     """Normal with deviation 0.02 for linear maps and tables, zero biases, as published."""
     if isinstance(module, nn.Linear | nn.Embedding):
         nn.init.normal_(module.weight, std=0.02)
-    if isinstance(module, nn.Linear):
+    if isinstance(module, nn.Linear) and module.bias is not None:
         nn.init.zeros_(module.bias)

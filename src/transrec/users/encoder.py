@@ -25,6 +25,8 @@ class UserEncoder(nn.Module, ABC):
         width: D of what it takes and gives.
         reads_times: whether ``forward`` takes when the events were, as a third argument. Only then do batches and histories
             carry times, and only then is it called with them.
+        nested: widths that its states can be cut to, because their first numbers depend on the first numbers of items alone;
+            none where there is nothing but the whole.
         reads_views: whether ``forward`` takes items as :attr:`~transrec.views.ItemViews.side_by_side`, and not as vectors.
         attunes: whether training calls :meth:`attune` before every epoch.
         mask_token: what stands in the place of an item that an objective hides, (D,); None in encoders that never hide one.
@@ -36,6 +38,7 @@ class UserEncoder(nn.Module, ABC):
     window: int
     width: int
     reads_times: bool = False
+    nested: tuple[int, ...] = ()
     reads_views: bool = False
     attunes: bool = False
     mask_token: nn.Parameter | None

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from transrec.data.times import UNKNOWN_TIME
 from transrec.errors import SettingsError
+from transrec.nesting import Nesting
 from transrec.users.adapter import Adapter
 from transrec.users.attention import initialise, require_heads, visible_slots
 from transrec.users.encoder import UserEncoder
@@ -59,30 +60,33 @@ class GatedUserEncoder(UserEncoder):
     Args:
         width: D.
         settings: the rest; ``feedforward`` is not read.
+        nesting: the widths that states can be cut to; whole heads lie in blocks, and so do the gates.
 
     Raises:
-        SettingsError: the heads do not divide the width, or the norm is not before the block.
+        SettingsError: the heads do not divide the width, a nested width ends inside one, or the norm is not before the
+            block.
     """
 
     gives: UserKind = "states"
 
-    def __init__(self, width: int, settings: UserSettings) -> None:
+    def __init__(self, width: int, settings: UserSettings, nesting: Nesting | None = None) -> None:
         super().__init__()
-        require_heads(settings.heads, width)
+        self.nesting = nesting or Nesting.of(width)
+        require_heads(settings.heads, width, self.nesting)
         if settings.norm != "pre":
             raise SettingsError(
                 "a gated block has its norm before it, and nothing behind its residual sum",
                 where="model.users.norm",
                 remedy="leave model.users.norm at pre, or choose the kind transformer",
             )
-        self.width = width
+        self.width, self.nested = width, self.nesting.nested
         self.window = settings.window
         self.causal = settings.attention == "causal"
         self.reads_times = settings.gated.time_bias
         self.untimed = settings.gated.untimed
         self.dropout = nn.Dropout(settings.dropout)
-        self.blocks = nn.ModuleList(GatedBlock(width, settings) for _ in range(settings.layers))
-        self.final_norm = nn.LayerNorm(width)
+        self.blocks = nn.ModuleList(GatedBlock(settings, self.nesting) for _ in range(settings.layers))
+        self.final_norm = self.nesting.norm(width)
         self.apply(initialise)
         self.recency = RecencyMean(settings.window) if settings.start == "similar" else None
         if settings.adapter:
@@ -106,7 +110,7 @@ class GatedUserEncoder(UserEncoder):
     def add_adapters(self, inner: int) -> None:
         for block in self.blocks:
             assert isinstance(block, GatedBlock)
-            block.attention_adapter = Adapter(self.width, inner)
+            block.attention_adapter = Adapter(self.width, inner, self.nesting)
 
     def _buckets(self, mask_BL: Tensor, times_BL: Tensor | None) -> Tensor:
         """The bucket of each two slots, (B, L, L), or of all of them, (1, 1, 1)."""
@@ -139,20 +143,21 @@ class GatedBlock(nn.Module):
     little. As published, q . k is not scaled by the width of a head, and epsilon is 1e-6.
 
     Args:
-        width: D.
         settings: of the user encoder.
+        nesting: the width, and those that it can be cut to.
     """
 
-    def __init__(self, width: int, settings: UserSettings) -> None:
+    def __init__(self, settings: UserSettings, nesting: Nesting) -> None:
         super().__init__()
+        width = nesting.width
         self.heads = settings.heads
         self.first_place = 0 if settings.attention == "causal" else settings.window - 1
-        self.norm = nn.LayerNorm(width, eps=1e-6)
-        self.expand = nn.Linear(width, 4 * width)
+        self.norm = nesting.norm(width, eps=1e-6)
+        self.expand = nesting.linear(width, 4 * width, parts=4)
         self.position_bias = nn.Embedding(settings.window + self.first_place, settings.heads)
         self.time_bias = nn.Embedding(UNKNOWN_BUCKET + 1, settings.heads) if settings.gated.time_bias else None
-        self.attended_norm = nn.LayerNorm(width, eps=1e-6)
-        self.contract = nn.Linear(width, width)
+        self.attended_norm = nesting.norm(width, eps=1e-6)
+        self.contract = nesting.linear(width, width)
         self.dropout = nn.Dropout(settings.dropout)
         self.attention_adapter: nn.Module = nn.Identity()
 

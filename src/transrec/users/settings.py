@@ -19,6 +19,16 @@ class GatedSettings(Settings):
     without time_bias."""
 
 
+class LRUSettings(Settings):
+    """What linear recurrent user encoders have."""
+
+    states: int = Field(default=1, ge=1)
+    """States of the recurrence for every number of the width; LRURec has 2, fMRLRec 1."""
+    ring: float = Field(default=0.0, ge=0, le=0.89)
+    """Radius from which on eigenvalues begin, up to 0.1 more: how much of a state is left with the next item at first.
+    fMRLRec has 0 and 0.1."""
+
+
 class MissrecSettings(Settings):
     """What the missrec kind has and others have not."""
 
@@ -55,9 +65,10 @@ class InterestSettings(Settings):
 class UserSettings(Settings):
     """The user encoder."""
 
-    kind: Literal["transformer", "gated", "missrec", "custom"] = "transformer"
-    """A transformer, as published; gated pointwise attention that can read times, as in HSTU (arXiv 2402.17152); missrec, a
-    transformer whose items look at the clusters that their views fall into (arXiv 2308.11175); or custom, one of yours."""
+    kind: Literal["transformer", "gated", "lru", "missrec", "custom"] = "transformer"
+    """A transformer, as published; gated pointwise attention that can read times, as in HSTU (arXiv 2402.17152); lru, linear
+    recurrent units, as in fMRLRec (arXiv 2409.16627); missrec, a transformer whose items look at the clusters that their
+    views fall into (arXiv 2308.11175); or custom, one of yours."""
     custom: str = ""
     """A user encoder of your own, as package.module:Class."""
     custom_options: dict[str, str] = Field(default={})
@@ -69,9 +80,9 @@ class UserSettings(Settings):
     layers: int = Field(default=2, ge=1)
     """Blocks of the encoder. The paper has 4."""
     heads: int = Field(default=4, ge=1)
-    """Attention heads; must divide the width."""
+    """Attention heads; must divide the width. Recurrent units have none."""
     feedforward: int = Field(default=512, ge=1)
-    """Width inside the feed-forward part of a transformer; gated blocks have none. The paper has 128 for a width of 256."""
+    """Width inside the feed-forward part; gated blocks have none. The paper has 128 for a width of 256."""
     norm: Literal["pre", "post"] = "pre"
     """Layer norm before each part (steadier) or, in transformers only, after its residual sum (as published)."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
@@ -85,6 +96,8 @@ class UserSettings(Settings):
     """Whether there is a learned vector that stands for a hidden item. The masked objective needs it, nothing else does."""
     gated: GatedSettings = GatedSettings()
     """Settings of the gated kind."""
+    lru: LRUSettings = LRUSettings()
+    """Settings of the lru kind."""
     missrec: MissrecSettings = MissrecSettings()
     """Settings of the missrec kind."""
     interests: InterestSettings = InterestSettings()

@@ -2,37 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from transrec.errors import ModelError
 from transrec.finding import class_at
+from transrec.nesting import Nesting
 from transrec.users.encoder import UserEncoder
 from transrec.users.gated import GatedUserEncoder
 from transrec.users.interests import InterestUserEncoder
+from transrec.users.lru import LRUUserEncoder
 from transrec.users.missrec import MissrecUserEncoder
 from transrec.users.settings import UserSettings
 from transrec.users.transformer import TransformerUserEncoder
 
-_KINDS: Mapping[str, Callable[[int, UserSettings], UserEncoder]] = {
+_KINDS: Mapping[str, Callable[[int, UserSettings, Nesting], UserEncoder]] = {
     "transformer": TransformerUserEncoder,
     "gated": GatedUserEncoder,
-    "missrec": MissrecUserEncoder,
-    "custom": lambda width, settings: _custom(width, settings),
+    "lru": LRUUserEncoder,
+    "missrec": lambda width, settings, _: MissrecUserEncoder(width, settings),
+    "custom": lambda width, settings, _: _custom(width, settings),
 }
 
 
-def build_users(width: int, settings: UserSettings) -> UserEncoder:
+def build_users(width: int, settings: UserSettings, nested: Sequence[int] = ()) -> UserEncoder:
     """A user encoder with fresh weights.
 
     Args:
         width: D of item vectors and states.
         settings: which kind, and its form.
+        nested: the widths that states can be cut to; the whole alone where there are none.
 
     Raises:
         SettingsError: the heads do not divide the width, or the kind has no such form.
         ModelError: a class of one's own cannot be found, or reads items of another width.
     """
-    users = _KINDS[settings.kind](width, settings)
+    users = _KINDS[settings.kind](width, settings, Nesting.of(width, nested))
     return InterestUserEncoder(users, settings.interests) if settings.interests.count else users
 
 

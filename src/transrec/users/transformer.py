@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from transrec.nesting import Nesting
 from transrec.users.adapter import Adapter
 from transrec.users.attention import initialise, require_heads, visible_slots
 from transrec.users.encoder import UserEncoder
@@ -27,26 +28,31 @@ class TransformerUserEncoder(UserEncoder):
 
     With ``start="similar"`` a :class:`~transrec.users.recency.RecencyMean` stands around the blocks.
 
+    Where widths are nested, whole heads lie in blocks: the queries, keys and values of a head are read from the numbers up
+    to the end of its block.
+
     Args:
         width: D.
         settings: the rest.
+        nesting: the widths that states can be cut to.
 
     Raises:
-        SettingsError: the heads do not divide the width.
+        SettingsError: the heads do not divide the width, or a nested width ends inside one.
     """
 
     gives: UserKind = "states"
 
-    def __init__(self, width: int, settings: UserSettings) -> None:
+    def __init__(self, width: int, settings: UserSettings, nesting: Nesting | None = None) -> None:
         super().__init__()
-        require_heads(settings.heads, width)
-        self.width = width
+        self.nesting = nesting or Nesting.of(width)
+        require_heads(settings.heads, width, self.nesting)
+        self.width, self.nested = width, self.nesting.nested
         self.window = settings.window
         self.causal = settings.attention == "causal"
         self.positions = nn.Embedding(settings.window, width)
         self.dropout = nn.Dropout(settings.dropout)
-        self.blocks = nn.ModuleList(TransformerBlock(width, settings) for _ in range(settings.layers))
-        self.final_norm = nn.LayerNorm(width) if settings.norm == "pre" else nn.Identity()
+        self.blocks = nn.ModuleList(TransformerBlock(width, settings, self.nesting) for _ in range(settings.layers))
+        self.final_norm = self.nesting.norm(width) if settings.norm == "pre" else nn.Identity()
         self.apply(initialise)
         self.recency = RecencyMean(settings.window) if settings.start == "similar" else None
         if settings.adapter:
@@ -75,17 +81,19 @@ class TransformerUserEncoder(UserEncoder):
 class TransformerBlock(nn.Module):
     """Self-attention and a feed-forward part with GELU, each with a residual sum and a layer norm."""
 
-    def __init__(self, width: int, settings: UserSettings) -> None:
+    def __init__(self, width: int, settings: UserSettings, nesting: Nesting | None = None) -> None:
         super().__init__()
+        inner, where = settings.feedforward, "model.users.feedforward"
+        self.nesting = nesting = nesting or Nesting.of(width)
         self.heads = settings.heads
         self.pre_norm = settings.norm == "pre"
         self.dropout_share = settings.dropout
-        self.query_key_value = nn.Linear(width, 3 * width)
-        self.output = nn.Linear(width, width)
-        self.expand = nn.Linear(width, settings.feedforward)
-        self.contract = nn.Linear(settings.feedforward, width)
-        self.attention_norm = nn.LayerNorm(width)
-        self.feedforward_norm = nn.LayerNorm(width)
+        self.query_key_value = nesting.linear(width, 3 * width, parts=3)
+        self.output = nesting.linear(width, width)
+        self.expand = nesting.linear(width, inner, where=where)
+        self.contract = nesting.linear(inner, width, where=where)
+        self.attention_norm = nesting.norm(width)
+        self.feedforward_norm = nesting.norm(width)
         self.dropout = nn.Dropout(settings.dropout)
         self.attention_adapter: nn.Module = nn.Identity()
         self.feedforward_adapter: nn.Module = nn.Identity()
@@ -109,9 +117,8 @@ class TransformerBlock(nn.Module):
 
     def add_adapters(self, inner: int) -> None:
         """Put an adapter of this inner width behind each of the two parts."""
-        width = self.output.out_features
-        self.attention_adapter = Adapter(width, inner)
-        self.feedforward_adapter = Adapter(width, inner)
+        self.attention_adapter = Adapter(self.nesting.width, inner, self.nesting)
+        self.feedforward_adapter = Adapter(self.nesting.width, inner, self.nesting)
 
     def _attend(self, states_BLD: Tensor, visible_BLL: Tensor) -> Tensor:
         batch, length, width = states_BLD.shape

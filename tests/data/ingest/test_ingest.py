@@ -1,5 +1,6 @@
 """Ingest as a person meets it: files in, a folder out, everything that was wrong on record."""
 
+import csv
 import http.server
 import io
 import json
@@ -12,6 +13,8 @@ from typing import ClassVar
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from transrec.data.dataset import Dataset
@@ -401,3 +404,31 @@ def test_pictures_behind_addresses_are_fetched_once(desk: Desk, monkeypatch: pyt
         server.server_close()
         thread.join()
     assert sorted(_Poster.asked) == ["/1.png", "/2.png", "/2.png"]
+
+
+FIELDS = st.sampled_from(["", " ", "1", "2", "3", "red, blue", 'a "quoted" one', "two\nlines", "nan", "\u00e9", "x" * 40])
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.lists(st.tuples(FIELDS, FIELDS, st.sampled_from(["", "5", "1e3", "2026-01-01", "soon"])), max_size=12),
+    st.lists(st.tuples(FIELDS, FIELDS), max_size=8),
+)
+def test_every_row_is_in_the_dataset_or_on_record(
+    tmp_path_factory: pytest.TempPathFactory, events: list[tuple[str, str, str]], items: list[tuple[str, str]]
+) -> None:
+    """Nothing is dropped silently: rows that are kept, repeated and set aside come to all the rows that there were."""
+    desk = Desk(tmp_path_factory.mktemp("desk"))
+    for name, header, rows in (
+        ("events.csv", ("user_id", "item_id", "timestamp"), [("a", "1", "5"), *events]),
+        ("items.csv", ("item_id", "title"), [("1", "One"), *items]),
+    ):
+        with (desk.folder / name).open("w", newline="") as file:
+            csv.writer(file).writerows([header, *rows])
+    found = ingest(desk.settings(), desk.out)
+    rejects = pl.read_parquet(desk.out / "rejects.parquet").filter(~pl.col("kept"))
+    of_events = rejects.filter(pl.col("table") == "interactions")
+    assert len(found.dataset.interactions) + len(of_events) == 1 + len(events)
+    assert len(found.dataset.catalog) + found.roll.repeated + len(rejects) - len(of_events) == 1 + len(items)
+    assert rejects.select("table", "file", "row").is_unique().all()
+    assert found.dataset.interactions.rows.max() < len(found.dataset.catalog)

@@ -7,7 +7,7 @@ import pytest
 
 from transrec.data.catalog import Catalog, Item
 from transrec.data.ingest.content import Part
-from transrec.data.ingest.writing import CatalogWriter, catalog_schema, whole_folder
+from transrec.data.ingest.writing import CatalogWriter, catalog_schema, put_back, whole_folder
 from transrec.data.reading.tables import find_tables
 from transrec.errors import DataError
 
@@ -73,3 +73,15 @@ def test_tables_that_differ_in_a_type_are_kept_as_text(tmp_path: Path) -> None:
     pl.DataFrame({"id": ["a"], "price": [1.5]}).write_parquet(tmp_path / "b.parquet")
     found = find_tables([tmp_path / "a.parquet", tmp_path / "b.parquet"], what="items")
     assert str(catalog_schema(found, ["price"], {"v": 3}).field("price").type) == "large_string"
+
+
+def test_what_a_kill_between_the_two_renames_put_aside_is_put_back(tmp_path: Path) -> None:
+    out, aside, other = tmp_path / "data", tmp_path / ".data.x1.ingest", tmp_path / ".data2.x1.ingest"
+    for folder in (aside / "new", aside / "old", other / "old"):
+        folder.mkdir(parents=True)
+    (aside / "old" / "dataset.json").write_text("old")
+    put_back(out)
+    assert (out / "dataset.json").read_text() == "old" and names(aside) == ["new"] and names(other) == ["old"]
+    (aside / "old").mkdir()
+    put_back(out)  # there is one: nothing is touched
+    assert names(aside) == ["new", "old"]

@@ -150,3 +150,12 @@ def test_no_bytes_break_the_reader_and_tidy_files_have_no_trouble(
     assert all(r.trouble or len(r.values) == 3 for r in found)
     if is_tidy(path, form):
         assert not any(r.trouble for r in found)
+
+
+@pytest.mark.parametrize("content", [b"id\n\n1\n", b"id\n1\n\n\n2\n", b"id\r\n\r\n1\r\n"])
+def test_an_empty_line_of_a_table_of_one_column_is_no_row(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "t.csv").write_bytes(content)
+    form = sniff(tmp_path / "t.csv", Format())
+    assert not is_tidy(tmp_path / "t.csv", form)
+    values = [record.values for record in records(tmp_path / "t.csv", form)]
+    assert [] not in values and [None] not in values and values[-1] in (["1"], ["2"])

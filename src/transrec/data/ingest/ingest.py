@@ -20,7 +20,7 @@ from transrec.data.ingest.fetch import Fetcher
 from transrec.data.ingest.inputs import IngestSettings, Input, open_input
 from transrec.data.ingest.progress import Steps
 from transrec.data.ingest.vectors import vector_widths
-from transrec.data.ingest.writing import CatalogWriter, catalog_schema, whole_folder
+from transrec.data.ingest.writing import CatalogWriter, catalog_schema, put_back, whole_folder
 from transrec.data.reading import tables
 from transrec.data.reading.damage import told_of
 from transrec.data.reading.findings import Findings
@@ -66,6 +66,7 @@ def ingest(
         DataError: the tables cannot be used, or, with ``strict``, there are findings.
     """
     out = Path(out)
+    put_back(out)
     before = Dataset.open(out) if (out / "dataset.json").exists() else None
     given = open_input(settings, before)
     announce(given)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import shutil
 import tempfile
@@ -130,7 +131,7 @@ def whole_folder(out: Path) -> Iterator[Path]:
 
     It lies beside ``out``, on the same disk, and starts with what ``out`` holds except for the files that every ingest
     writes anew. Until the end ``out`` is untouched, so that a dataset is there whole or not at all; only between the two
-    renames that exchange an old folder for the new is there none under the name.
+    renames that exchange an old folder for the new is there none under the name: see :func:`put_back`.
 
     Raises:
         DataError: ``out`` is something other than a dataset or an empty folder, or nothing can be put there.
@@ -161,6 +162,15 @@ def whole_folder(out: Path) -> Iterator[Path]:
             raise
     finally:
         shutil.rmtree(around, ignore_errors=True)
+
+
+def put_back(out: Path) -> None:
+    """Give its name back to a dataset that was put aside by an ingest which was killed before the new one had the name."""
+    out = out.resolve()
+    if not out.exists():
+        for old in sorted(out.parent.glob(f".{glob.escape(out.name)}.*.ingest/old")):
+            old.rename(out)
+            return
 
 
 def _link(source: str, target: str) -> None:

@@ -119,6 +119,8 @@ def is_tidy(path: Path, format: Format) -> bool:
 def _tidy_lines(block: bytes, separator: int, width: int, *, quoted: bool) -> bool:
     if b"\0" in block or (not block.isascii() and not _is_utf8(block)):
         return False
+    if width == 1 and (block.startswith((b"\n", b"\r\n")) or b"\n\n" in block or b"\n\r\n" in block):
+        return False  # an empty line is no row, also where it has as many fields as a row
     codes = np.frombuffer(block, np.uint8)
     if b"\r" in block:
         returns = np.flatnonzero(codes == _RETURN)

@@ -7,11 +7,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+import numpy as np
+from pydantic import Field, ValidationInfo, field_validator
 
 from transrec.data.kinds import KINDS
 from transrec.data.splits import SplitSettings
-from transrec.evaluation.protocol import EvaluationSettings
+from transrec.evaluation.metrics import metric_columns
+from transrec.evaluation.protocol import EvaluationSettings, Part
 from transrec.objectives import ObjectiveSettings
 from transrec.recipes.comparing.settings import CompareSettings, Listed
 from transrec.recipes.comparing.variants import SCRATCH, TRANSFERRED
@@ -160,3 +162,27 @@ class SourcesSettings(StudySettings):
     @property
     def compared(self) -> Mapping[str, Any]:
         return {"rows": USUAL}
+
+
+class WidthsSettings(Settings):
+    """A study of widths."""
+
+    widths: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Listed] = ()
+    """Widths beside the whole; when none are named, those that the run is nested at, or else those that its objective looked
+    at; separated by commas. At a nested width the run is sliced, at another one its first numbers alone are compared."""
+    part: Part = "validation"
+    """The targets: validation, by which a width may be chosen, or test, which is then opened."""
+    metric: str = "NDCG@10"
+    """What table and figure show: HR@k, NDCG@k or MRR@k with k among the cutoffs, or MRR."""
+    timed: int = Field(default=50, ge=1)
+    """Users by whom time is taken, one at a time."""
+    evaluation: EvaluationSettings = EvaluationSettings()
+    """Cutoffs and intervals."""
+
+    @field_validator("evaluation")
+    @classmethod
+    def _shows_the_metric(cls, evaluation: EvaluationSettings, info: ValidationInfo) -> EvaluationSettings:
+        known = metric_columns(np.ones(1), evaluation.cutoffs)
+        if "metric" in info.data and info.data["metric"] not in known:
+            raise ValueError(f"there is no metric {info.data['metric']!r}; known are {', '.join(known)}")
+        return evaluation

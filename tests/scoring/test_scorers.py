@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from transrec.errors import ModelError
-from transrec.scoring import BestInterest, CosineScorer, DistanceScorer, DotScorer, FusedViewScorer, Scorer
+from transrec.scoring import BestInterest, CosineScorer, DistanceScorer, DotScorer, FusedViewScorer, PrefixScorer, Scorer
 from transrec.views import ItemViews
 
 
@@ -38,7 +38,9 @@ def test_cosine_scale_is_bounded() -> None:
     assert scorer.log_scale.grad is not None and scorer.log_scale.grad.item() > 0, "it can come back"
 
 
-@pytest.mark.parametrize("scorer", [DotScorer(), CosineScorer().double(), DistanceScorer()])
+@pytest.mark.parametrize(
+    "scorer", [DotScorer(), CosineScorer().double(), DistanceScorer(), PrefixScorer(CosineScorer(), 3).double()]
+)
 def test_paired_equals_the_diagonal_of_all_against_all(scorer: Scorer) -> None:
     users, items = vectors(3, 4), vectors(3, 2, 4)
     everything = scorer(users, items.reshape(6, 4)).view(3, 3, 2)

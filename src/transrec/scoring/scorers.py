@@ -30,12 +30,14 @@ class Scorer(nn.Module, ABC):
             a margin compares.
         nearest_by: which items score best: those that point most nearly in the user's ``"direction"``, those with the
             largest inner ``"product"``, or neither, None. For the first two there is approximate search.
+        reads: how many numbers of a vector it looks at, from the first on; None: all of them.
         reads_views: whether it is given items as :attr:`~transrec.views.ItemViews.side_by_side`, and not as vectors.
     """
 
     takes: UserKind
     says: Literal["logits", "distances"] = "logits"
     nearest_by: Literal["direction", "product"] | None = None
+    reads: int | None = None
     reads_views: bool = False
 
     @property
@@ -57,7 +59,8 @@ class Scorer(nn.Module, ABC):
     def measured(self, users_ND: Tensor, items_VD: Tensor, lengths_V: Tensor) -> Tensor:  # noqa: ARG002
         """What :meth:`forward` gives, but for rounding, where the lengths of the item vectors are known already.
 
-        A scorer that needs lengths need not go through a large catalog for them with every question.
+        A scorer that needs lengths need not go through a large catalog for them with every question. They are those of as
+        many numbers as it reads.
         """
         scores_NV: Tensor = self(users_ND, items_VD)
         return scores_NV
