@@ -129,8 +129,8 @@ class LinearRecurrence(nn.Module):
         h_l = Lambda h_(l-1) + gamma B x_l        y_l = Re(C h_l)
 
     with complex B and C, Lambda = exp(-exp(nu) + i exp(theta)) on the diagonal, so that no eigenvalue leaves the unit
-    circle, and gamma, learned from sqrt(1 - |Lambda|^2) on, with which states begin of one size. Moduli begin on a ring,
-    uniform by area, angles anywhere.
+    circle, and gamma, learned from ``sqrt(1 - |Lambda|^2)`` on, with which states begin of one size. Moduli begin on a
+    ring, uniform by area, angles anywhere.
 
     All states are found together, in log2 of the window steps: h_l, the sum over 2^i items, adds Lambda^(2^i) times that of
     the 2^i items before (Hillis and Steele 1986). Real and imaginary parts are kept apart: complex numbers can neither be
