@@ -11,7 +11,7 @@ from torch import nn
 
 from transrec.data.stamping import UNSTAMPED, stamp, stamp_damage
 from transrec.errors import RunError
-from transrec.model import load_weights, save_weights
+from transrec.weights import load_weights, save_weights
 
 FIXED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
@@ -86,7 +86,7 @@ def test_a_kill_between_writing_and_stamping_leaves_the_file_that_was_there(
     def killed(_: Path) -> None:
         raise InterruptedError
 
-    monkeypatch.setattr("transrec.model.stamp", killed)
+    monkeypatch.setattr("transrec.weights.stamp", killed)
     with pytest.raises(InterruptedError):
         save_weights(nn.Linear(4, 4), tmp_path / "w")
     load_weights(read, tmp_path / "w")

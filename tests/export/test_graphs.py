@@ -19,6 +19,7 @@ from transrec.items.scratch import new_text_backbone
 from transrec.items.settings import ItemSettings
 from transrec.items.text import TextEncoder, TextSettings
 from transrec.items.tower import ItemEncoder
+from transrec.nesting import Nesting
 from transrec.users.settings import UserSettings
 from transrec.users.tower import build_users
 
@@ -90,7 +91,7 @@ def test_histories_are_drawn_as_they_may_come():
 
 
 def test_an_item_without_any_view_has_a_zero_vector():
-    graph = FusionGraph(GatedFusion(("a", "b"), 4), ("a", "b"), 4)
+    graph = FusionGraph(GatedFusion(("a", "b"), Nesting.of(4)), ("a", "b"), 4)
     assert not graph(torch.randn(1, 2, 4, generator=generator()), torch.zeros(1, 2, dtype=torch.bool)).any()
 
 

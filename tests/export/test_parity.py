@@ -7,6 +7,7 @@ from transrec.export.graphs import FusionGraph
 from transrec.export.onnx import OnnxFile, write_graph
 from transrec.export.parity import Case, difference, measured
 from transrec.items.fusion import ConcatFusion
+from transrec.nesting import Nesting
 
 
 def test_differences_are_shares_of_the_size_of_the_numbers():
@@ -32,7 +33,7 @@ def test_another_shape_is_an_error():
 
 
 def test_a_file_of_other_weights_is_refused_and_real_cases_count_too(tmp_path):
-    graph = FusionGraph(ConcatFusion(("a", "b"), 4), ("a", "b"), 4)
+    graph = FusionGraph(ConcatFusion(("a", "b"), Nesting.of(4)), ("a", "b"), 4)
     write_graph(graph, tmp_path / "fusion.onnx")
     file = OnnxFile(tmp_path / "fusion.onnx")
     inputs = graph.draw(4, 1, torch.Generator().manual_seed(0))
