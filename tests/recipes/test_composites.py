@@ -48,16 +48,8 @@ FEW = ["--training.epochs", 1, "--training.max-steps", 4, "--training.device", "
 def test_several_interests_with_diversity_are_moved_with_fractions(ground: Path, tmp_path: Path) -> None:
     first, second = tmp_path / "run", tmp_path / "moved"
     run("train", ground / "source", "--out", first, "--config", CONFIGS / "composites" / "interests.yaml", *small(ground))
-    run(
-        "transfer",
-        first,
-        ground / "target",
-        "--out",
-        second,
-        "--config",
-        CONFIGS / "composites" / "interests-transfer.yaml",
-        *FEW,
-    )
+    moving = CONFIGS / "composites" / "interests-transfer.yaml"
+    run("transfer", first, ground / "target", "--out", second, "--config", moving, *FEW)
     fates = {each["name"]: each for each in json.loads((second / "parameters.json").read_text())["parameters"]}
     assert fates["users.inner.blocks.0.expand.weight"]["source"] == "fraction(0.2)"
     assert fates["users.inner.blocks.0.expand.bias"]["source"] == "copy", "half of a bias is no bias"
