@@ -93,6 +93,14 @@ def test_seeds_are_the_latest_item_and_then_what_is_farthest() -> None:
     assert torch.equal(seeds, units[torch.tensor([2, 1, 0])])
 
 
+def test_where_nothing_else_is_left_the_first_item_begins_again() -> None:
+    units = torch.nn.functional.normalize(drawn(2, 16), dim=1)
+    noise = 1e-7 * drawn(5, 2, 16, seed=1)  # as another processor rounds
+    for each in units + noise:
+        seeds = farthest(each[None], torch.ones(1, 2, dtype=torch.bool), 4)[0]
+        assert torch.equal(seeds, each[torch.tensor([1, 0, 0, 0])])
+
+
 def test_an_adaptive_user_has_as_many_interests_as_the_record_is_long() -> None:
     users = encoder(3, adaptive=True)
     output = users(drawn(8, 8, 16), masks(0, 1, 2, 3, 4, 6, 7, 8))

@@ -18,6 +18,8 @@ from transrec.views import UserKind, UserOutput
 
 SHARPNESS = 8.0
 """Where the factor of cosines begins by which items are dealt out to interests."""
+ALIKE = 1 - 1e-4
+"""Items with a greater cosine are one: which of them is farther, rounding alone would say."""
 
 
 @final
@@ -143,6 +145,8 @@ class Dealing(nn.Module):
 def farthest(units_BLD: Tensor, mask_BL: Tensor, count: int) -> Tensor:
     """The latest item of each history, and then, so many in all, the one that is least like those before it; (B, K, D).
 
+    Where nothing else is left, as in short histories, it is the first item once more.
+
     Args:
         units_BLD: item vectors of length 1, zeros in padded slots.
         mask_BL: which slots are real.
@@ -155,7 +159,8 @@ def farthest(units_BLD: Tensor, mask_BL: Tensor, count: int) -> Tensor:
         seed_B1D = units_BLD.gather(1, place_B[:, None, None].expand(-1, 1, units_BLD.shape[-1]))
         found.append(seed_B1D)
         nearest_BL = torch.maximum(nearest_BL, (units_BLD * seed_B1D).sum(dim=-1))
-        place_B = nearest_BL.masked_fill(~mask_BL, torch.inf).argmin(dim=1)
+        taken_BL = ~mask_BL | (nearest_BL > ALIKE)
+        place_B = nearest_BL.masked_fill(taken_BL, torch.inf).argmin(dim=1)  # the first item where all are taken
     return torch.cat(found, dim=1)
 
 
