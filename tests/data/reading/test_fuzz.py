@@ -104,6 +104,21 @@ def test_for_long(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str])
         print(f"\n{name}: {told}, seed {seed}")
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("views.csv", b"*"),
+        ("views.tsv", b"a\t*\n"),
+        ("views.csv", b'user,item,time\nu2,"a, "\x02quoted"" one,2026\n'),
+        ("views.csv", b'a\n""\n!\n'),
+        ("views.csv", b'user,item\n"a""b","c"\n"",""\n'),
+        ("views.csv", b'user,item\na"b,c\n'),
+    ],
+)
+def test_what_it_has_found_stays_mended(name: str, content: bytes, tmp_path: Path) -> None:
+    read(tmp_path / name, content)
+
+
 def test_the_fuzzer_finds_what_hides_behind_several_steps() -> None:
     """By chance alone it would take millions of inputs."""
 

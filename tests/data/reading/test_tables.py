@@ -18,6 +18,24 @@ def test_globs_are_sorted_and_files_named_twice_are_read_once(tmp_path: Path) ->
     assert {table.columns for table in found} == {("u", "i")}
 
 
+@pytest.mark.parametrize("name", ["*", "^user.*$"])
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_a_column_whose_name_stands_for_several_is_refused(tmp_path: Path, name: str, ending: str) -> None:
+    path = tmp_path / f"views.{ending}"
+    write = {"csv": pl.DataFrame.write_csv, "jsonl": pl.DataFrame.write_ndjson, "parquet": pl.DataFrame.write_parquet}
+    write[ending](pl.DataFrame({"user": ["u1"], name: ["x"]}), path)
+    with pytest.raises(DataError, match="stands for several columns"):
+        find_tables([path], what="interactions")
+
+
+def test_a_parquet_file_whose_texts_are_no_texts_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "views.parquet"
+    pl.DataFrame({"user": ["u1"], "item": ["i1"]}).write_parquet(path)
+    path.write_bytes(path.read_bytes().replace(b"user", b"us\xea\xff"))
+    with pytest.raises(DataError, match="not a Parquet file, or a damaged one"):
+        find_tables([path], what="interactions")
+
+
 @pytest.mark.parametrize(
     ("name", "told"),
     [("none-*.csv", "no file 'none"), ("folder", "a folder"), ("t.xlsx", "no kind"), ("bad.parquet", "not a Parquet file")],

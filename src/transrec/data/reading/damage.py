@@ -12,6 +12,10 @@ import pyarrow as pa
 
 from transrec.errors import DataError
 
+_TROUBLE = (
+    *(EOFError, zlib.error, OSError, UnicodeDecodeError, pa.ArrowException, pl.exceptions.PolarsError),
+    pl.exceptions.PanicException,  # names in a Parquet file that are no texts
+)
 _KINDS = {".gz": "gzip", ".parquet": "Parquet", ".pq": "Parquet"}
 
 
@@ -24,7 +28,7 @@ def told_of(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (EOFError, zlib.error, OSError, pa.ArrowException, pl.exceptions.PolarsError) as error:
+    except _TROUBLE as error:
         if isinstance(error, OSError) and error.strerror:  # the disk's own words, not about what the file holds
             raise DataError(
                 f"the file cannot be read: {error.strerror}", where=str(path), remedy="check that it may be read"

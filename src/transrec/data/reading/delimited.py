@@ -119,8 +119,8 @@ def is_tidy(path: Path, format: Format) -> bool:
 def _tidy_lines(block: bytes, separator: int, width: int, *, quoted: bool) -> bool:
     if b"\0" in block or (not block.isascii() and not _is_utf8(block)):
         return False
-    if width == 1 and (block.startswith((b"\n", b"\r\n")) or b"\n\n" in block or b"\n\r\n" in block):
-        return False  # an empty line is no row, also where it has as many fields as a row
+    if width == 1 and (block.startswith((b"\n", b"\r\n")) or any(e in block for e in (b"\n\n", b"\n\r\n", b'""'))):
+        return False  # an empty line is no row, also where it has as many fields as a row, and not everyone tells it from ""
     codes = np.frombuffer(block, np.uint8)
     if b"\r" in block:
         returns = np.flatnonzero(codes == _RETURN)
@@ -129,11 +129,23 @@ def _tidy_lines(block: bytes, separator: int, width: int, *, quoted: bool) -> bo
     breaks, fields = codes == _NEWLINE, codes == separator
     if quoted and b'"' in block:
         inside = np.bitwise_xor.accumulate((codes == _QUOTE).view(np.uint8)).view(bool)
-        if (breaks & inside).any():
+        if (breaks & inside).any() or not _quotes_are_around(codes, inside, separator):
             return False
         fields &= ~inside
     ends = np.flatnonzero(breaks[np.flatnonzero(breaks | fields)])
     return bool((np.diff(ends, prepend=-1) == width).all())
+
+
+def _quotes_are_around(codes: np.ndarray, inside: np.ndarray, separator: int) -> bool:
+    """Whether quotation marks stand around whole fields, and inside them in pairs; of others readers make what they like."""
+    marks = np.flatnonzero(codes == _QUOTE)
+    opening, closing = marks[inside[marks]], marks[~inside[marks]]
+    before = np.where(opening > 0, codes[opening - 1], _NEWLINE)
+    behind = codes[closing + 1]  # the block ends in a newline
+    return bool(
+        np.isin(before, (separator, _NEWLINE, _QUOTE)).all()
+        and np.isin(behind, (separator, _NEWLINE, _RETURN, _QUOTE)).all()
+    )
 
 
 def _is_utf8(block: bytes) -> bool:

@@ -105,12 +105,25 @@ def _open(path: Path, format: Format | None) -> Table:
         )
     with told_of(path):
         if kind == "parquet":
-            return Table(path, kind, Format(), tuple(pq.read_schema(path).names))
-        if kind == "jsonl":
-            form = format or Format()
-            return Table(path, kind, form, jsonlines.columns(path))
-        form = delimited.sniff(path, format or Format(separator="\t" if suffix in {".tsv", ".tab"} else ""))
-    return Table(path, "delimited", form, form.header)
+            form, columns = Format(), tuple(pq.read_schema(path).names)
+        elif kind == "jsonl":
+            form, columns = format or Format(), jsonlines.columns(path)
+        else:
+            form = delimited.sniff(path, format or Format(separator="\t" if suffix in {".tsv", ".tab"} else ""))
+            columns = form.header
+    _require_plain(path, columns)
+    return Table(path, kind, form, columns)
+
+
+def _require_plain(path: Path, columns: Sequence[str]) -> None:
+    """Refuse names by which Polars would understand several columns, or those whose name is like a pattern."""
+    patterns = [name for name in columns if name == "*" or (name.startswith("^") and name.endswith("$"))]
+    if patterns:
+        raise DataError(
+            f"a column is called {patterns[0]!r}, which stands for several columns",
+            where=str(path),
+            remedy="give it another name in the file",
+        )
 
 
 def lazy_frames(table: Table, columns: Sequence[str], *, what: TableName, findings: Findings) -> Iterator[pl.LazyFrame]:
@@ -145,7 +158,9 @@ def _lazy_frames(table: Table, columns: list[str], *, what: TableName, findings:
             quote_char='"' if table.format.quoted else None,
         )
         above = 0 if table.format.headless else 1
-        yield frame.select(columns).with_row_index(ROW, offset=1).with_columns((pl.col(ROW) + above).alias(LINE))
+        # "" is nothing, as with care
+        frame = frame.select(pl.when(pl.col(name) != "").then(pl.col(name)).alias(name) for name in columns)
+        yield frame.with_row_index(ROW, offset=1).with_columns((pl.col(ROW) + above).alias(LINE))
     else:
         for part in _frames(table, what=what, findings=findings, size=100_000):
             yield part.select(ROW, LINE, *columns).lazy()
