@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -21,10 +23,21 @@ DOCUMENT, TABLE, FIGURE = "study.json", "study.md", "study.png"
 
 def keep(study: Study, folder: Path) -> None:
     """Write ``study.json``, ``study.md`` and ``study.png``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / DOCUMENT).write_text(json.dumps(study.to_json(), indent=1, ensure_ascii=False) + "\n")
-    (folder / TABLE).write_text(markdown_table(study))
+    write_texts(folder, study.to_json(), markdown_table(study))
     save_figure(study, folder / FIGURE)
+
+
+def write_texts(folder: Path, document: Mapping[str, Any], table: str) -> None:
+    """Write ``study.json`` and ``study.md`` of a study of any kind; the folder is made.
+
+    Args:
+        folder: where to.
+        document: everything, as values that JSON can hold.
+        table: for people, as Markdown.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / DOCUMENT).write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    (folder / TABLE).write_text(table)
 
 
 def tell(study: Study, folder: Path, console: Console) -> None:

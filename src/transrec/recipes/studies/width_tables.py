@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -17,7 +16,7 @@ from transrec.data.room import readable_bytes
 from transrec.evaluation.intervals import Interval
 from transrec.recipes.comparing.figure import plain
 from transrec.recipes.comparing.report import short, two_lines
-from transrec.recipes.studies.tables import DOCUMENT, FIGURE, TABLE
+from transrec.recipes.studies.tables import DOCUMENT, FIGURE, TABLE, write_texts
 from transrec.recipes.studies.width_lines import WidthLine, WidthStudy
 
 WORDS = {"whole": "whole run", "slice": "sliced", "index": "index cut"}
@@ -27,9 +26,7 @@ WORTH, SIZE, SPEED = "#00694d", "#2f8fce", "#e69f00"
 
 def keep(study: WidthStudy, folder: Path) -> None:
     """Write ``study.json``, ``study.md`` and ``study.png``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / DOCUMENT).write_text(json.dumps(study.to_json(), indent=1, ensure_ascii=False) + "\n")
-    (folder / TABLE).write_text(markdown_table(study))
+    write_texts(folder, study.to_json(), markdown_table(study))
     _save_figure(study, folder / FIGURE)
 
 
