@@ -55,3 +55,14 @@ def initialise(module: nn.Module) -> None:
         nn.init.normal_(module.weight, std=0.02)
     if isinstance(module, nn.Linear) and module.bias is not None:
         nn.init.zeros_(module.bias)
+
+
+def new_mask_token(width: int) -> nn.Parameter:
+    """What stands for a hidden item in encoders without a table of positions, (D,).
+
+    Transformers, which add a position, begin with zeros; behind a norm a zero vector has no direction.
+
+    Args:
+        width: D.
+    """
+    return nn.Parameter(nn.init.normal_(torch.empty(width), std=0.02))

@@ -15,7 +15,7 @@ from transrec.data.times import UNKNOWN_TIME
 from transrec.errors import SettingsError
 from transrec.nesting import Nesting
 from transrec.users.adapter import Adapter
-from transrec.users.attention import initialise, require_heads, visible_slots
+from transrec.users.attention import initialise, new_mask_token, require_heads, visible_slots
 from transrec.users.encoder import UserEncoder
 from transrec.users.recency import RecencyMean
 from transrec.users.settings import UserSettings
@@ -92,8 +92,7 @@ class GatedUserEncoder(UserEncoder):
         if settings.adapter:
             self.add_adapters(settings.adapter)
         if settings.mask_token:
-            # not zero as in transformers, which add a position: behind a norm a zero vector has no direction
-            self.mask_token = nn.Parameter(nn.init.normal_(torch.empty(width), std=0.02))
+            self.mask_token = new_mask_token(width)
 
     def forward(self, items_BLD: Tensor, mask_BL: Tensor, times_BL: Tensor | None = None) -> UserOutput:
         items_BLD = items_BLD.masked_fill(~mask_BL[..., None], 0.0)

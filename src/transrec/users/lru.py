@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from transrec.errors import SettingsError
 from transrec.nesting import Nesting
 from transrec.users.adapter import Adapter
-from transrec.users.attention import initialise
+from transrec.users.attention import initialise, new_mask_token
 from transrec.users.encoder import UserEncoder
 from transrec.users.recency import RecencyMean
 from transrec.users.settings import UserSettings
@@ -71,8 +71,7 @@ class LRUUserEncoder(UserEncoder):
         if settings.adapter:
             self.add_adapters(settings.adapter)
         if settings.mask_token:
-            # behind a norm a zero vector has no direction, and there are no positions
-            self.mask_token = nn.Parameter(nn.init.normal_(torch.empty(width), std=0.02))
+            self.mask_token = new_mask_token(width)
 
     def forward(self, items_BLD: Tensor, mask_BL: Tensor) -> UserOutput:
         items_BLD = items_BLD.masked_fill(~mask_BL[..., None], 0.0)
