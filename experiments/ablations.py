@@ -40,6 +40,8 @@ SECOND: dict[str, object] = {
 HINGE: dict[str, object] = {"model.scorer": "distance", "model.prior": "none", "objective.kind": "hinge"}
 """Metric learning, which counts have no place in; to be read beside "without counts"."""
 
+WIDTHS = [32, 64, 128, 256]
+
 CHOICES: dict[str, dict[str, object]] = {
     DEFAULT: {},
     "without counts": {"model.prior": "none"},
@@ -80,6 +82,7 @@ CHOICES: dict[str, dict[str, object]] = {
     },
     "two interests": {"model.users.interests.count": 2},
     "three interests": {"model.users.interests.count": 3},
+    "three interests, learning rate 0.002": {"model.users.interests.count": 3, "training.learning_rate": 0.002},
     "three interests, diversity": {"model.users.interests.count": 3, "objective.added.diversity": 1.0},
     "three interests, queries": {
         "model.users.interests": {"count": 3, "seeds": "queries", "rounds": 0},
@@ -91,6 +94,13 @@ CHOICES: dict[str, dict[str, object]] = {
         **HINGE,
         "model.users.interests.count": 3,
         "objective.added.diversity": 10.0,
+    },
+    "taught at four widths": {"objective.matryoshka.sizes": WIDTHS},
+    "recurrent users": {"model.users.kind": "lru"},
+    "nested, recurrent users": {
+        "model.users.kind": "lru",
+        "model.items.nested": WIDTHS,
+        "objective.matryoshka.sizes": WIDTHS,
     },
     "Barlow Twins beside": {
         "model.users.mask_token": True,

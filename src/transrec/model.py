@@ -43,10 +43,7 @@ from transrec.users.encoder import UserEncoder
 from transrec.users.settings import UserSettings
 from transrec.users.tower import build_users
 from transrec.views import ItemViews, UserOutput
-from transrec.weights import SETTINGS as SETTINGS
-from transrec.weights import WEIGHTS as WEIGHTS
-from transrec.weights import load_weights as load_weights
-from transrec.weights import save_weights as save_weights
+from transrec.weights import SETTINGS, WEIGHTS, load_weights, save_weights
 
 FORMAT = 2
 

@@ -19,9 +19,9 @@ from transrec.data.folders import local_folder, require_place
 from transrec.data.sealing import write_whole
 from transrec.data.splits import SplitSettings
 from transrec.errors import RunError
-from transrec.model import SETTINGS
 from transrec.rules import Fate, summarised
 from transrec.settings import Settings, read_yaml
+from transrec.weights import SETTINGS
 
 
 class DataRecord(Settings):

@@ -30,10 +30,11 @@ from transrec.evaluation.intervals import Interval
 from transrec.evaluation.metrics import metric_columns
 from transrec.evaluation.protocol import EvaluationSettings
 from transrec.evaluation.ranks import ModelRanker, rank_targets, sampled
-from transrec.model import SETTINGS, TransRec
+from transrec.model import TransRec
 from transrec.recipes.showing import progress_bar
 from transrec.runs import CARD, RunRecord, open_run_data
 from transrec.settings import read_yaml
+from transrec.weights import SETTINGS
 
 CONTINUED = "continued.json"
 FORMAT = 1

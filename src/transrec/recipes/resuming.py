@@ -8,12 +8,12 @@ from typing import TypeVar
 from rich.console import Console
 
 from transrec.errors import RunError
-from transrec.model import SETTINGS, WEIGHTS
 from transrec.recipes.fitting import FitSettings, writes
 from transrec.recipes.stages import stage_folders
 from transrec.runs import CARD, PARAMETERS, RunRecord, require_empty
 from transrec.training.checkpoint import Keeper
 from transrec.training.settings import AUTO
+from transrec.weights import SETTINGS, WEIGHTS
 
 Fitting = TypeVar("Fitting", bound=FitSettings)
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from transrec.errors import RunError
-from transrec.model import SETTINGS, WEIGHTS
 from transrec.rules import Fate
 from transrec.runs import CARD, PARAMETERS, RunRecord
+from transrec.weights import SETTINGS, WEIGHTS
 
 
 @dataclass(frozen=True, slots=True)

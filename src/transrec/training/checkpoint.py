@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from transrec.data.sealing import aside_of, damage, seal, settle
 from transrec.errors import RunError
-from transrec.model import WEIGHTS, load_weights, save_weights
 from transrec.objectives.objective import Objective
+from transrec.weights import WEIGHTS, load_weights, save_weights
 
 REMEMBERED = "objective.safetensors"
 PROGRESS = "progress.json"

@@ -35,7 +35,7 @@ BeforeEpoch = Callable[[TransRec, int], None]
 
 
 @final
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, kw_only=True)
 class Loop:
     """The steps of a training, with everything that they need."""
 

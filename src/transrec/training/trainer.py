@@ -153,18 +153,18 @@ class Trainer:
         unfreezing = Unfreezing(model, settings.unfreeze_every, per_epoch=per_epoch, total=total)
         watch = FiniteWatch(settings.on_nonfinite, folder, self.name_items)
         loop = Loop(
-            settings,
-            self.folder,
-            accelerator,
-            task,
-            optimiser,
-            batches,
-            course,
-            keeper,
-            anchor,
-            unfreezing,
-            watch,
-            self.before_epoch,
+            settings=settings,
+            folder=self.folder,
+            accelerator=accelerator,
+            task=task,
+            optimiser=optimiser,
+            batches=batches,
+            course=course,
+            keeper=keeper,
+            anchor=anchor,
+            unfreezing=unfreezing,
+            watch=watch,
+            before_epoch=self.before_epoch,
         )
         log = TrainingLog(folder, total=total, start=progress.step, tensorboard=settings.tensorboard, console=self.console)
         with log, Stopping(log.console, alone=accelerator.num_processes == 1) as stopping:

@@ -172,7 +172,7 @@ def test_a_photo_finds_its_like_goes_into_a_history_and_is_added_for_all(visited
     page.get_by_role("button", name="Look where it belongs").click()
     page.get_by_text("There is nothing to look at").wait_for()
     page.locator("input[type=file]").set_input_files(photo)
-    page.get_by_text("photo.png").wait_for()
+    page.get_by_label("photo.png").wait_for()
     page.get_by_role("button", name="Look where it belongs").click()
     page.get_by_text("Who would get it under fresh").wait_for()
     assert keys(page, "near-0")[0] == keys(page, "near-1")[0] == "i4"
@@ -191,9 +191,9 @@ def test_a_photo_finds_its_like_goes_into_a_history_and_is_added_for_all(visited
     until(page, "list-0", 12)
     page.get_by_role("tab", name="A new item").click()
     page.get_by_role("button", name="Clear").click()
-    page.get_by_text("photo.png").wait_for(state="hidden")  # else the answer would clear the next file
+    page.get_by_label("photo.png").wait_for(state="hidden")  # else the answer would clear the next file
     page.locator("input[type=file]").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": b"no picture"})
-    page.get_by_text("a.png").wait_for()
+    page.get_by_label("a.png").wait_for()
     page.get_by_role("button", name="Look where it belongs").click()
     page.get_by_text("The picture cannot be used").wait_for()
     assert page.wrong == []

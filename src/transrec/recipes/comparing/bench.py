@@ -19,7 +19,7 @@ from transrec.items.identity import IdentityEncoder
 from transrec.items.image import ImageEncoder
 from transrec.items.settings import ItemSettings
 from transrec.items.text import TextEncoder
-from transrec.model import WEIGHTS, TransRec
+from transrec.model import TransRec
 from transrec.objectives import ObjectiveSettings
 from transrec.recipes.comparing.settings import CompareSettings
 from transrec.recipes.stages import StageSettings
@@ -27,6 +27,7 @@ from transrec.runs import RunRecord
 from transrec.settings import merged
 from transrec.training.settings import TrainingSettings
 from transrec.training.trainer import resolve_device
+from transrec.weights import WEIGHTS
 
 BUILT_IN = (TextEncoder, ImageEncoder, FeatureEncoder, IdentityEncoder)
 """Encoders that settings build; others are named in the settings, or were given as parts."""

@@ -52,7 +52,7 @@ def study_widths(
     whole, whole_E = ground.line("whole", model, None)
     lines: list[WidthLine] = []
     for width in widths:
-        how, own = _form(model, width)
+        how, own = model_at(model, width)
         lines.append(ground.line(how, own, whole_E)[0])
     study = WidthStudy(
         title=f"{Path(run).resolve().name} on {dataset.name}, by width",
@@ -86,6 +86,7 @@ def widths_of(model: TransRec, record: RunRecord, given: Sequence[int] = ()) -> 
     return found
 
 
-def _form(model: TransRec, width: int) -> tuple[How, TransRec]:
+def model_at(model: TransRec, width: int) -> tuple[How, TransRec]:
+    """The model at a smaller width: a slice where it is nested there, else itself with its first numbers compared alone."""
     nested = width in model.users.nested and not model.scorer.reads
     return ("slice", sliced(model, width)[0]) if nested else ("index", compared(model, width).eval())
