@@ -83,6 +83,7 @@ CHOICES: dict[str, dict[str, object]] = {
     "two interests": {"model.users.interests.count": 2},
     "three interests": {"model.users.interests.count": 3},
     "three interests, learning rate 0.002": {"model.users.interests.count": 3, "training.learning_rate": 0.002},
+    f"three interests, {IDS}": {"model.users.interests.count": 3, "model.items.modality_dropout": 0.2},
     "three interests, diversity": {"model.users.interests.count": 3, "objective.added.diversity": 1.0},
     "three interests, queries": {
         "model.users.interests": {"count": 3, "seeds": "queries", "rounds": 0},
@@ -156,7 +157,7 @@ def _settings(choice: str, seed: int, dataset: Dataset, options: argparse.Namesp
     changes = {
         "model.items.text.backbone": str(options.minilm),
         "model.items.custom_options": {"image": {"weights": str(options.squeezenet)}},
-        "model.items.modalities": [*modalities, "identity"] if choice == IDS else modalities,
+        "model.items.modalities": [*modalities, "identity"] if choice.endswith(IDS) else modalities,
         "training.seed": seed,
         "training.tensorboard": False,
         **CHOICES[choice],

@@ -101,7 +101,13 @@ def blocks_of(page: str) -> list[Block]:
 
 
 def run_page(
-    page: str, folder: Path, *, replacements: Sequence[tuple[str, str]] = (), seconds: float = 900, variables: dict[str, str]
+    page: str,
+    folder: Path,
+    *,
+    replacements: Sequence[tuple[str, str]] = (),
+    seconds: float = 900,
+    variables: dict[str, str],
+    programs: Path | None = None,
 ) -> None:
     """Run the blocks of a page in order, in one folder.
 
@@ -111,11 +117,14 @@ def run_page(
         replacements: texts to replace in what is run, to make it quick; each must occur on the page.
         seconds: the most that one block may take.
         variables: further environment variables.
+        programs: a folder with a ``python`` and others that are to be run instead of those of this environment.
 
     Raises:
         AssertionError: a block fails, or a replacement does not occur; says which line, and what the block printed.
     """
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    folders = [*([programs] if programs else []), Path(sys.executable).parent]
+    path = os.pathsep.join([*map(str, folders), os.environ["PATH"]])
+    python = str(programs / "python") if programs else sys.executable
     environment = {**os.environ, **variables, "PATH": path}
     used: set[str] = set()
     before = ""
@@ -131,7 +140,7 @@ def run_page(
             command = ["bash", "-c", "set -euo pipefail\n" + script]
         else:
             before = before + "\n" + script if block.mark == "run continued" else script
-            command = [sys.executable, "-c", before]
+            command = [python, "-c", before]
         done = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, timeout=seconds, check=False
         )

@@ -1,10 +1,12 @@
 """Every command and every Python block of the README and of the documentation is run, or says why not."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from markdown_blocks import SLOW_PAGE, blocks_of, run_page
+from warm import Warm
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -16,6 +18,9 @@ PAGES = [
 # What makes a page quick to run: by page, texts that stand in a block and what is run in their place. Keep them few: a
 # reader runs what is written.
 QUICKER: dict[str, list[tuple[str, str]]] = {}
+
+COLD = {"README.md"}
+"""What a stranger runs first is started as a stranger starts it; other pages have their imports behind them."""
 
 
 def name_of(path: Path) -> str:
@@ -42,10 +47,19 @@ def test_every_block_is_marked(path: Path) -> None:
     blocks_of(path.read_text())
 
 
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
+    server = Warm(tmp_path_factory.mktemp("warm"))
+    yield server
+    server.close()
+
+
 @pytest.mark.parametrize("path", runnable())
-def test_blocks_run(path: Path, tmp_path: Path) -> None:
+def test_blocks_run(path: Path, tmp_path: Path, warm: Warm) -> None:
     replacements = QUICKER.get(name_of(path), [])
-    run_page(path.read_text(), tmp_path, replacements=replacements, variables={"TRANSREC_ROOT": str(ROOT), "COLUMNS": "120"})
+    programs = None if name_of(path) in COLD else warm.programs
+    variables = {"TRANSREC_ROOT": str(ROOT), "COLUMNS": "120"}
+    run_page(path.read_text(), tmp_path, replacements=replacements, variables=variables, programs=programs)
 
 
 def test_replacements_name_pages_that_exist() -> None:

@@ -59,3 +59,16 @@ def test_settings_become_rules() -> None:
     for wrong in ("1.1", "-0.1"):
         with pytest.raises(SettingsError, match="omegas"):
             asked(omegas=wrong)
+
+
+def test_few_users_of_the_target_train_and_all_test(tmp_path: Path) -> None:
+    ground, console = given_ground(tmp_path), Told()
+    study = study_fractions(ground.run, ground.target, asked(omegas="0.5", target_users=0.7), console=console)
+    everybody = study_fractions(ground.run, ground.target, asked(omegas="0.5"), tmp_path / "all", console=Told())
+    assert "0.7 of the target's users train" in " ".join(console.text.split())
+    for line, whole in zip(study.lines, everybody.lines, strict=True):
+        few, many = line.row("transferred"), whole.row("transferred")
+        assert few is not None and many is not None
+        assert (few.fraction, many.fraction) == (0.7, 1.0)
+        assert few.users < many.users
+        assert few.measured.values_SE.shape == many.measured.values_SE.shape, "the same are tested"

@@ -126,7 +126,9 @@ class CompareSettings(Settings):
     @classmethod
     def _leaves_the_users_to_the_fractions(cls, split: SplitSettings) -> SplitSettings:
         if {"users", "users_seed"} & split.model_fields_set:
-            raise ValueError("the share of the users is said with fractions, and their sample is drawn by seeds")
+            raise ValueError(
+                "the share of the users is said with fractions (of a study, with target_users); seeds draw them"
+            )
         return split
 
 

@@ -32,6 +32,9 @@ class StudySettings(Settings, ABC):
 
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Listed, Field(min_length=1)] = (0, 1, 2)
     """Every trained row is trained on the target once with each; separated by commas."""
+    target_users: float = Field(default=1.0, gt=0, le=1)
+    """Share of the target's users that train and validate, at least fifty users; all users test. With fewer each row chooses
+    how long it trains, as in transrec compare --fractions."""
     rates: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Listed, Field(min_length=1)] = (1.0,)
     """Factors of the learning rates that every trained row tries; the one that validates best counts."""
     evaluation: EvaluationSettings = EvaluationSettings()
@@ -59,7 +62,8 @@ class StudySettings(Settings, ABC):
             SettingsError: there is no such row, rule or metric.
         """
         shared = self.model_dump(mode="json", include=set(StudySettings.model_fields))
-        return CompareSettings.from_mapping({**shared, **self.compared, **given})
+        fractions = (shared.pop("target_users"),)
+        return CompareSettings.from_mapping({**shared, "fractions": fractions, **self.compared, **given})
 
 
 class KindsSettings(StudySettings):

@@ -123,7 +123,9 @@ def _caption(study: Study) -> str:
     settings = study.lines[0].comparison.settings
     tests = max((own.tests for own in study.transfers if own), default=0)
     family = f", Holm-corrected for {tests} tests" if tests > 1 else ""
+    [share] = settings.fractions
+    few = f"; {share:.3g} of the target's users train" if share < 1 else ""
     return (
-        f"{study.metric} on test users, mean over seeds {', '.join(map(str, settings.seeds))}; intervals over users\n"
+        f"{study.metric} on test users, mean over seeds {', '.join(map(str, settings.seeds))}; intervals over users{few}\n"
         f"p: paired randomisation test over users, {settings.permutations:,} relabellings{family}"
     )
