@@ -27,10 +27,12 @@ def test_every_shared_setting_reaches_the_comparison() -> None:
         "permutations": 500,
         "remove_overlap": True,
         "keep_models": False,
+        "target_users": 0.25,
     }
     assert set(values) == set(StudySettings.model_fields)
     for settings in (KindsSettings.from_mapping(values), SourcesSettings.from_mapping(values)):
         compared = settings.of_compare().model_dump(mode="json")
+        compared["target_users"] = compared["fractions"][0]
         for name, value in values.items():
             assert compared[name] == (value if name != "evaluation" else {**compared[name], "cutoffs": [5]}), name
 

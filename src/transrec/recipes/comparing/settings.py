@@ -127,7 +127,7 @@ class CompareSettings(Settings):
     def _leaves_the_users_to_the_fractions(cls, split: SplitSettings) -> SplitSettings:
         if {"users", "users_seed"} & split.model_fields_set:
             raise ValueError(
-                "the share of the users is said with fractions (of a study, with target_users); seeds draw them"
+                "the share of the users is said with fractions, of a study with target_users, and seeds draw them"
             )
         return split
 
