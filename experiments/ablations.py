@@ -82,6 +82,11 @@ CHOICES: dict[str, dict[str, object]] = {
     },
     "two interests": {"model.users.interests.count": 2},
     "three interests": {"model.users.interests.count": 3},
+    "five interests": {"model.users.interests.count": 5},
+    "three interests, one window an event": {
+        "model.users.interests.count": 3,
+        "model.users.attention": "bidirectional",
+    },
     "three interests, learning rate 0.002": {"model.users.interests.count": 3, "training.learning_rate": 0.002},
     f"three interests, {IDS}": {"model.users.interests.count": 3, "model.items.modality_dropout": 0.2},
     "three interests, diversity": {"model.users.interests.count": 3, "objective.added.diversity": 1.0},

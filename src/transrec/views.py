@@ -63,27 +63,37 @@ class UserOutput:
     """What the user tower makes of some histories.
 
     Attributes:
-        kind: ``"states"``: a vector at every position, (B, L, D); ``"interests"``: several vectors a user, (B, K, D).
+        kind: ``"states"``: a vector at every position, (B, L, D); ``"interests"``: several vectors, of a history,
+            (B, K, D), or of an encoder that is causal of the history up to every position, (B, L, K, D).
         vectors: of the shape that the kind says.
         mask_BL: which positions hold an item, bool.
-        real_BK: of interests, which a user has, bool, the first always; the others are copies of the first, which change no
-            maximum. None: all of them.
+        real: of interests, which a user has, bool, of the shape of the vectors without D; the first always. The others are
+            copies of the first, which change no maximum. None: all of them.
     """
 
     kind: UserKind
     vectors: Tensor
     mask_BL: Tensor
-    real_BK: Tensor | None = None
+    real: Tensor | None = None
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether there is something at every position."""
+        return self.kind == "states" or self.vectors.dim() == 4
 
     @property
     def scored(self) -> Tensor:
-        """What a scorer takes: the state at the last item, (B, D), or the interests, (B, K, D)."""
-        return self.last_BD if self.kind == "states" else self.vectors
+        """What a scorer takes: the state at the last item, (B, D), or the interests there, (B, K, D)."""
+        return self._last(self.vectors) if self.everywhere else self.vectors
 
     @property
     def last_BD(self) -> Tensor:
         """The state at the last real position of each user, (B, D); zeros for an empty history."""
+        return self._last(self.vectors)
+
+    def _last(self, vectors: Tensor) -> Tensor:
         lengths_B = self.mask_BL.sum(dim=1)
-        index_B11 = (lengths_B - 1).clamp(min=0)[:, None, None].expand(-1, 1, self.vectors.shape[-1])
-        last_BD = self.vectors.gather(1, index_B11).squeeze(1)
-        return last_BD * (lengths_B > 0).to(last_BD.dtype)[:, None]
+        behind = (1,) * (vectors.dim() - 2)
+        index = (lengths_B - 1).clamp(min=0).view(-1, 1, *behind).expand(-1, 1, *vectors.shape[2:])
+        last = vectors.gather(1, index).squeeze(1)
+        return last * (lengths_B > 0).to(last.dtype).view(-1, *behind)

@@ -21,12 +21,12 @@ def directions(*angles: float) -> Tensor:
     return 3.0 * torch.stack([turned.cos(), turned.sin()], dim=1)[None]
 
 
-def control(vectors_BCD: Tensor, real_BC: Tensor | None = None, **chosen: object) -> Loss:
+def control(vectors_BCD: Tensor, real_BC: Tensor | None = None, mask_BL: Tensor | None = None, **chosen: object) -> Loss:
     case = Case(0, "softmax", users={"interests": {"count": 2}})
     term = DiversityControl(DiversitySettings.from_mapping(chosen), window=6)
     batch = case.batches.batch(0)
     outputs = case.model(batch)
-    mask_BL = torch.ones(len(vectors_BCD), 1, dtype=torch.bool)
+    mask_BL = torch.ones(len(vectors_BCD), 1, dtype=torch.bool) if mask_BL is None else mask_BL
     users = UserOutput("interests", vectors_BCD, mask_BL, real_BC)
     return term(case.model, type(outputs)(outputs.items, users), batch)
 
@@ -51,6 +51,18 @@ def test_it_is_zero_exactly_between_the_bounds(apart: float) -> None:
     loss = control(directions(0, apart), least=0.2, most=1.2).total.item()
     assert (loss == 0) == (0.2 <= delta <= 1.2)
     assert loss == pytest.approx(max(0.0, 0.2 - delta) + max(0.0, delta - 1.2), abs=1e-6)
+
+
+@pytest.mark.parametrize("over", ["average", "pairs"])
+def test_interests_at_every_real_position_count_as_those_of_a_user(over: str) -> None:
+    each = torch.cat([directions(0, 10), directions(0, 60), directions(0, 130), directions(0, 180)])  # (4, C, 2)
+    real_BC = torch.tensor([[True, True], [True, False], [True, True], [True, True]])
+    flat = control(each[:3], real_BC[:3], least=0.1, most=0.35, over=over)
+    everywhere_BLCD, real_BLC = each.view(2, 2, 2, 2), real_BC.view(2, 2, 2)
+    mask_BL = torch.tensor([[True, True], [True, False]])  # the fourth is padding
+    loss = control(everywhere_BLCD, real_BLC, mask_BL, least=0.1, most=0.35, over=over)
+    assert loss.total.item() == pytest.approx(flat.total.item())
+    assert loss.parts["interest_spread"].item() == pytest.approx(flat.parts["interest_spread"].item())
 
 
 @pytest.mark.parametrize("over", ["average", "pairs"])

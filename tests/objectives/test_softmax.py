@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from cases import Case
-from given_outputs import ITEMS, USERS, WINDOW, Model, case
+from given_outputs import ITEMS, USERS, WIDTH, WINDOW, Model, case
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -21,7 +21,7 @@ from transrec.data.splits import leave_one_out
 from transrec.errors import ModelError, RunError, SettingsError
 from transrec.model import Outputs
 from transrec.objectives import InBatchSoftmax, SoftmaxSettings
-from transrec.scoring import DotScorer
+from transrec.scoring import BestInterest, DotScorer
 from transrec.views import ItemViews, UserOutput
 
 
@@ -38,7 +38,8 @@ def slow_softmax(outputs: Outputs, batch: SequenceBatch, correction: str) -> flo
             for j in range(ITEMS):
                 if j != target and (b, j) in own:
                     continue
-                score = float(outputs.users.vectors[b, t] @ outputs.items.fused_UD[j])
+                # of several interests at a position the best
+                score = float((outputs.users.vectors[b, t] @ outputs.items.fused_UD[j]).max())
                 if correction == "inclusion":
                     terms[j] = math.exp(score) / float(batch.inclusion_C[j])
                 elif correction == "popularity":
@@ -58,6 +59,19 @@ def test_softmax_is_its_equation(correction: str, seed: int) -> None:
     objective = InBatchSoftmax(SoftmaxSettings.from_mapping({"correction": correction}), window=WINDOW)
     loss = objective(Model(), outputs, batch)
     assert loss.total.item() == pytest.approx(slow_softmax(outputs, batch, correction), rel=1e-5)
+
+
+@pytest.mark.parametrize("at_once", [None, 4])
+@given(seed=st.integers(0, 200))
+@settings(max_examples=10, deadline=None)
+def test_of_interests_at_every_position_the_best_counts(at_once: int | None, seed: int) -> None:
+    outputs, batch = case(seed)
+    interests_BLKD = torch.randn(USERS, WINDOW, 3, WIDTH, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    outputs = Outputs(outputs.items, UserOutput("interests", interests_BLKD, batch.mask_BL))
+    model, given_settings = Model(), SoftmaxSettings(positions_at_once=at_once)
+    model.scorer = BestInterest(DotScorer())
+    loss = InBatchSoftmax(given_settings, window=WINDOW)(model, outputs, batch)
+    assert loss.total.item() == pytest.approx(slow_softmax(outputs, batch, given_settings.correction), rel=1e-5)
 
 
 def test_own_items_are_no_negatives() -> None:

@@ -30,10 +30,13 @@ FORM = {"window": 8, "layers": 1, "heads": 2, "feedforward": 16, "dropout": 0.0}
 QUIET = Console(quiet=True)
 
 
-def encoder(count: int = 3, *, seed: int = 0, kind: str = "transformer", **interests: object) -> InterestUserEncoder:
+def encoder(
+    count: int = 3, *, seed: int = 0, kind: str = "transformer", attention: str = "causal", **interests: object
+) -> InterestUserEncoder:
     with torch.random.fork_rng():
         torch.manual_seed(seed)  # noqa: TID251
-        settings = UserSettings.from_mapping({**FORM, "kind": kind, "interests": {"count": count, **interests}})
+        form = {**FORM, "kind": kind, "attention": attention}
+        settings = UserSettings.from_mapping({**form, "interests": {"count": count, **interests}})
         users = build_users(16, settings)
     assert isinstance(users, InterestUserEncoder)
     with torch.no_grad():  # away from its start, so that states and ages count
@@ -50,25 +53,49 @@ def masks(*lengths: int, slots: int = 8) -> Tensor:
     return torch.arange(slots) < torch.tensor(lengths)[:, None]
 
 
+FORMS = [{}, {"seeds": "queries", "rounds": 0}, {"seeds": "queries"}, {"adaptive": True}]
+
+
+@pytest.mark.parametrize("attention", ["causal", "bidirectional"])
 @pytest.mark.parametrize("kind", ["transformer", "gated"])
-@pytest.mark.parametrize("chosen", [{}, {"seeds": "queries", "rounds": 0}, {"seeds": "queries"}, {"adaptive": True}])
-def test_padding_has_no_influence(kind: str, chosen: dict[str, object]) -> None:
-    users, items = encoder(kind=kind, **chosen), drawn(2, 8, 16)
+@pytest.mark.parametrize("chosen", FORMS)
+def test_padding_has_no_influence(kind: str, attention: str, chosen: dict[str, object]) -> None:
+    users, items = encoder(kind=kind, attention=attention, **chosen), drawn(2, 8, 16)
     items[:, 5:] = torch.nan
     padded = users(items, masks(5, 3))
     alone = users(items[1:, :3], masks(3, slots=3))
-    assert padded.kind == "interests" and padded.vectors.shape == (2, 3, 16)
+    assert padded.kind == "interests" and padded.scored.shape == (2, 3, 16)
     assert padded.vectors.isfinite().all()
-    assert torch.allclose(padded.vectors[1:], alone.vectors, atol=1e-6)
-    assert torch.equal(padded.real_BK[1:], alone.real_BK)
+    assert torch.allclose(padded.scored[1:], alone.scored, atol=1e-6)
+    real, real_alone = (output.real[:, 2] if users.causal else output.real for output in (padded, alone))
+    assert torch.equal(real[1:], real_alone)
+
+
+@pytest.mark.parametrize("kind", ["transformer", "gated", "lru"])
+@pytest.mark.parametrize("chosen", FORMS)
+def test_a_causal_encoder_has_the_interests_of_the_history_up_to_each_position(kind: str, chosen: dict[str, object]) -> None:
+    users, items = encoder(kind=kind, **chosen), drawn(2, 8, 16)
+    everywhere = users(items, masks(8, 6))
+    assert users.causal and everywhere.vectors.shape == (2, 8, 3, 16)
+    for length in range(1, 9):
+        cut = users(items[:, :length], masks(length, min(length, 6), slots=length))
+        assert torch.allclose(cut.scored[0], everywhere.vectors[0, length - 1], atol=1e-5)
+        assert torch.equal(cut.real[0, -1], everywhere.real[0, length - 1])
+        assert torch.allclose(cut.scored[1], everywhere.vectors[1, min(length, 6) - 1], atol=1e-5)
+
+
+def test_interests_of_an_encoder_that_looks_both_ways_are_of_the_whole_history() -> None:
+    users, items = encoder(attention="bidirectional"), drawn(2, 8, 16)
+    output = users(items, masks(8, 6))
+    assert not users.causal and output.vectors.shape == (2, 3, 16) and torch.equal(output.scored, output.vectors)
 
 
 @pytest.mark.parametrize("chosen", [{}, {"seeds": "queries"}, {"adaptive": True}])
 def test_an_empty_history_has_zeros_and_every_gradient_is_a_number(chosen: dict[str, object]) -> None:
     users, items = encoder(**chosen), drawn(3, 8, 16).requires_grad_()
     output = users(items, masks(0, 1, 8))
-    assert (output.vectors[0] == 0).all()
-    (output.vectors * drawn(3, 3, 16, seed=1)).sum().backward()
+    assert (output.scored[0] == 0).all()
+    (output.scored * drawn(3, 3, 16, seed=1)).sum().backward()
     learned = [p.grad for name, p in users.named_parameters() if not name.startswith("inner.")]
     assert all(grad is not None and bool(grad.isfinite().all()) for grad in learned), "and every parameter has one"
     assert items.grad is not None and items.grad.isfinite().all()
@@ -81,7 +108,7 @@ def test_two_far_groups_of_items_end_in_two_interests() -> None:
     users = encoder(2)
     with torch.no_grad():
         users.gate.zero_()
-    found = torch.nn.functional.normalize(users(items[None], masks(8)).vectors[0], dim=-1)
+    found = torch.nn.functional.normalize(users(items[None], masks(8)).scored[0], dim=-1)
     nearness = found @ (centres / 2).T
     assert torch.equal(nearness.argmax(dim=1), torch.tensor([0, 1])), "the first where the latest item is"
     assert (nearness.max(dim=1).values > 0.95).all()
@@ -89,24 +116,25 @@ def test_two_far_groups_of_items_end_in_two_interests() -> None:
 
 def test_seeds_are_the_latest_item_and_then_what_is_farthest() -> None:
     units = torch.nn.functional.normalize(torch.tensor([[1.0, 0.1], [-0.2, 1.0], [0.9, 0.5], [1.0, 0.0]]), dim=1)
-    seeds = farthest(units[None], torch.tensor([[True, True, True, False]]), 3)[0]
-    assert torch.equal(seeds, units[torch.tensor([2, 1, 0])])
+    seen = torch.tensor([[[True, True, True, False], [True, True, False, False]]])
+    seeds = farthest(units[None], seen, torch.tensor([[2, 1]]), 3)[0]
+    assert torch.equal(seeds, units[torch.tensor([[2, 1, 0], [1, 0, 0]])])
 
 
 def test_where_nothing_else_is_left_the_first_item_begins_again() -> None:
     units = torch.nn.functional.normalize(drawn(2, 16), dim=1)
     noise = 1e-7 * drawn(5, 2, 16, seed=1)  # as another processor rounds
     for each in units + noise:
-        seeds = farthest(each[None], torch.ones(1, 2, dtype=torch.bool), 4)[0]
+        seeds = farthest(each[None], torch.ones(1, 1, 2, dtype=torch.bool), torch.tensor([[1]]), 4)[0, 0]
         assert torch.equal(seeds, each[torch.tensor([1, 0, 0, 0])])
 
 
 def test_an_adaptive_user_has_as_many_interests_as_the_record_is_long() -> None:
-    users = encoder(3, adaptive=True)
+    users = encoder(3, adaptive=True, attention="bidirectional")
     output = users(drawn(8, 8, 16), masks(0, 1, 2, 3, 4, 6, 7, 8))
-    assert output.real_BK is not None
-    assert output.real_BK.sum(dim=1).tolist() == [1, 1, 1, 1, 2, 2, 2, 3]
-    missing = ~output.real_BK
+    assert output.real is not None
+    assert output.real.sum(dim=1).tolist() == [1, 1, 1, 1, 2, 2, 2, 3]
+    missing = ~output.real
     assert torch.equal(output.vectors[missing], output.vectors[:, :1].expand(-1, 3, -1)[missing]), "copies of the first"
 
 
@@ -114,15 +142,15 @@ def test_one_interest_of_an_adaptive_user_is_made_of_all_items() -> None:
     items, mask = drawn(1, 8, 16), masks(3)
     several, one = encoder(3, adaptive=True), encoder(1)
     several.load_state_dict(one.state_dict())
-    assert torch.allclose(several(items, mask).vectors[:, 0], one(items, mask).vectors[:, 0], atol=1e-6)
+    assert torch.allclose(several(items, mask).scored[:, 0], one(items, mask).scored[:, 0], atol=1e-6)
 
 
 def test_the_order_of_queries_changes_nothing_but_the_order_of_interests() -> None:
     users, items, mask = encoder(3, seeds="queries"), drawn(2, 8, 16), masks(8, 5)
-    before = users(items, mask).vectors
+    before = users(items, mask).scored
     with torch.no_grad():
         users.asking.queries.copy_(users.asking.queries[[2, 0, 1]])
-    assert torch.allclose(users(items, mask).vectors, before[:, [2, 0, 1]], atol=1e-6)
+    assert torch.allclose(users(items, mask).scored, before[:, [2, 0, 1]], atol=1e-6)
 
 
 def test_interests_are_read_from_states() -> None:

@@ -68,9 +68,11 @@ class DiversityControl(Objective):
             )
 
     def forward(self, model: TransRec, outputs: Outputs, batch: SequenceBatch) -> Loss:  # noqa: ARG002
-        vectors_BCD, real_BC = outputs.users.vectors.float(), outputs.users.real_BK
-        if real_BC is None:
-            real_BC = torch.ones(vectors_BCD.shape[:2], dtype=torch.bool, device=vectors_BCD.device)
+        users = outputs.users
+        real = torch.ones_like(users.vectors[..., 0], dtype=torch.bool) if users.real is None else users.real
+        # of interests at every position each counts as a user's
+        vectors_BCD = (users.vectors[users.mask_BL] if users.everywhere else users.vectors).float()
+        real_BC = real[users.mask_BL] if users.everywhere else real
         squared_BCC = squared_distances(vectors_BCD)
         pairs_BCC = pairs_of(real_BC)
         spread_B = spread(squared_BCC, pairs_BCC)

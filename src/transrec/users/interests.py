@@ -1,6 +1,6 @@
 """InterestUserEncoder: several vectors a user, each of the items of the history that belong together.
 
-Axes: B users, L history length, D width, K interests.
+Axes: B users, L history length, P places that interests are made for (all L, or one), D width, K interests.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ class InterestUserEncoder(UserEncoder):
     (Locatello et al. 2020, arXiv 2006.15055). The weights and the gate begin at zero: an untrained interest is a mean of
     items that are like each other.
 
-    How the inner encoder makes states is its own affair. All of the history is dealt out, so only the last position
+    How the inner encoder makes states is its own affair. If it is causal, so are the interests: at every position there are
+    those of the history up to there, and every position predicts. If not, they are of the whole history, and only its end
     predicts. A user with fewer interests than K has copies of the first in the places of the missing ones.
 
     Args:
@@ -54,15 +55,14 @@ class InterestUserEncoder(UserEncoder):
     """
 
     gives: UserKind = "interests"
-    causal = False
 
     def __init__(self, inner: UserEncoder, settings: InterestSettings) -> None:
         super().__init__()
         if inner.gives != "states":
             raise ModelError(f"interests are read from states, {type(inner).__name__} gives {inner.gives}")
         self.inner, self.settings = inner, settings
-        self.width, self.window, self.reads_times = inner.width, inner.window, inner.reads_times
-        self.reads_views, self.attunes = inner.reads_views, inner.attunes
+        self.causal, self.width, self.window = inner.causal, inner.width, inner.window
+        self.reads_times, self.reads_views, self.attunes = inner.reads_times, inner.reads_views, inner.attunes
         self.asking = Asking(settings.count, inner.width) if settings.seeds == "queries" else None
         self.ages = nn.Parameter(torch.zeros(inner.window))
         self.gate = nn.Parameter(torch.zeros(1))
@@ -72,31 +72,41 @@ class InterestUserEncoder(UserEncoder):
         states_BLD = self.inner(items_BLD, mask_BL, times_BL).vectors
         items_BLD = items_BLD[..., : self.width].masked_fill(~mask_BL[..., None], 0.0)
         values_BLD = items_BLD + self.gate * states_BLD.masked_fill(~mask_BL[..., None], 0.0)
-        units_BLD, real_BK = F.normalize(items_BLD, dim=-1), self.real(mask_BL)
-        lengths_B1 = mask_BL.sum(dim=1, keepdim=True)
-        later_BL = (lengths_B1 - 1 - torch.arange(mask_BL.shape[1], device=mask_BL.device)).clamp(min=0)
-        ages_B1L = self.ages[later_BL][:, None]
+        units_BLD = F.normalize(items_BLD, dim=-1)
+        seen_BPL, last_BP = self._seen(mask_BL)
+        later_BPL = last_BP[..., None] - torch.arange(mask_BL.shape[1], device=mask_BL.device)
+        ages_BP1L = self.ages[later_BPL.clamp(min=0)][:, :, None]
+        real_BPK = self._real(seen_BPL.sum(dim=-1))
         if self.asking is None:
-            vectors_BKD = farthest(units_BLD, mask_BL, self.settings.count)
+            vectors_BPKD = farthest(units_BLD, seen_BPL, last_BP, self.settings.count)
         else:
-            vectors_BKD = _means(self.asking(states_BLD) + ages_B1L, values_BLD, mask_BL)
+            vectors_BPKD = _means(self.asking(states_BLD)[:, None] + ages_BP1L, values_BLD, seen_BPL)
         if self.dealing is not None:
             for _ in range(self.settings.rounds):
-                dealt_BKL = self.dealing(vectors_BKD, units_BLD, real_BK)
-                vectors_BKD = _means(dealt_BKL + ages_B1L, values_BLD, mask_BL)
-        vectors_BKD = torch.where(real_BK[..., None], vectors_BKD, vectors_BKD[:, :1])
-        return UserOutput("interests", vectors_BKD, mask_BL, real_BK)
+                dealt_BPKL = self.dealing(vectors_BPKD, units_BLD, real_BPK)
+                vectors_BPKD = _means(dealt_BPKL + ages_BP1L, values_BLD, seen_BPL)
+        vectors_BPKD = torch.where(real_BPK[..., None], vectors_BPKD, vectors_BPKD[:, :, :1])
+        if self.causal:
+            return UserOutput("interests", vectors_BPKD, mask_BL, real_BPK)
+        return UserOutput("interests", vectors_BPKD[:, 0], mask_BL, real_BPK[:, 0])
 
-    def real(self, mask_BL: Tensor) -> Tensor:
-        """Which interests a user has, bool of shape (B, K): all, or min(K, max(1, floor(log2 n))) of them with n items.
+    def _seen(self, mask_BL: Tensor) -> tuple[Tensor, Tensor]:
+        """Which items interests are made of, bool (B, P, L), and the latest of them, (B, P); for each place."""
+        if not self.causal:
+            return mask_BL[:, None], (mask_BL.sum(dim=1, keepdim=True) - 1).clamp(min=0)
+        places_L = torch.arange(mask_BL.shape[1], device=mask_BL.device)
+        return mask_BL[:, None] & (places_L <= places_L[:, None]), places_L.expand(len(mask_BL), -1)
+
+    def _real(self, lengths_BP: Tensor) -> Tensor:
+        """Which interests there are, bool of shape (B, P, K): all, or min(K, max(1, floor(log2 n))) of them with n items.
 
         The adaptive number stands as an idea in the code of DPCML 2022. That of DPCML 2024 (arXiv 2409.01012), which goes by
         the length of the record too, could not be read.
         """
-        numbers_K = torch.arange(self.settings.count, device=mask_BL.device)
+        numbers_K = torch.arange(self.settings.count, device=lengths_BP.device)
         if not self.settings.adaptive:
-            return (numbers_K >= 0).expand(len(mask_BL), -1)
-        return (numbers_K == 0) | (mask_BL.sum(dim=1, keepdim=True) >= 2 ** (numbers_K + 1))
+            return (numbers_K >= 0).expand(*lengths_BP.shape, -1)
+        return (numbers_K == 0) | (lengths_BP[..., None] >= 2 ** (numbers_K + 1))
 
     def attune(self, items_VW: Tensor, *, generator: torch.Generator) -> None:
         self.inner.attune(items_VW, generator=generator)
@@ -128,44 +138,48 @@ class Asking(nn.Module):
 
 
 class Dealing(nn.Module):
-    """How much of each item is whose: log softmax_k(s cos(g_k, e_l)), (B, K, L)."""
+    """How much of each item is whose: log softmax_k(s cos(g_k, e_l)), (B, P, K, L)."""
 
     def __init__(self) -> None:
         super().__init__()
         self.sharpness = nn.Parameter(torch.tensor(SHARPNESS))
 
-    def forward(self, vectors_BKD: Tensor, units_BLD: Tensor, real_BK: Tensor) -> Tensor:
+    def forward(self, vectors_BPKD: Tensor, units_BLD: Tensor, real_BPK: Tensor) -> Tensor:
         """The logarithms; an interest that a user has not gets nothing."""
-        cosines_BKL = F.normalize(vectors_BKD, dim=-1) @ units_BLD.transpose(1, 2)
+        directions_BND = F.normalize(vectors_BPKD, dim=-1).flatten(1, 2)
+        cosines_BNL = directions_BND @ units_BLD.transpose(1, 2)
+        cosines_BPKL = cosines_BNL.view(*real_BPK.shape, -1)
         # not minus infinity: the mean of an interest that gets nothing would have no value, and no gradient either
-        return (self.sharpness * cosines_BKL).masked_fill(~real_BK[..., None], -1e9).log_softmax(dim=1)
+        return (self.sharpness * cosines_BPKL).masked_fill(~real_BPK[..., None], -1e9).log_softmax(dim=2)
 
 
 @torch.no_grad()
-def farthest(units_BLD: Tensor, mask_BL: Tensor, count: int) -> Tensor:
-    """The latest item of each history, and then, so many in all, the one that is least like those before it; (B, K, D).
+def farthest(units_BLD: Tensor, seen_BPL: Tensor, last_BP: Tensor, count: int) -> Tensor:
+    """The latest item that is seen, and then, so many in all, the one that is least like those before it; (B, P, K, D).
 
     Where nothing else is left, as in short histories, it is the first item once more.
 
     Args:
         units_BLD: item vectors of length 1, zeros in padded slots.
-        mask_BL: which slots are real.
+        seen_BPL: which slots are among what a user is made of.
+        last_BP: the latest of them.
         count: K.
     """
-    place_B = (mask_BL.sum(dim=1) - 1).clamp(min=0)
+    place_BP = last_BP
     found: list[Tensor] = []
-    nearest_BL = torch.full_like(units_BLD[..., 0], -torch.inf)
+    nearest_BPL = torch.full_like(seen_BPL, -torch.inf, dtype=units_BLD.dtype)
     for _ in range(count):
-        seed_B1D = units_BLD.gather(1, place_B[:, None, None].expand(-1, 1, units_BLD.shape[-1]))
-        found.append(seed_B1D)
-        nearest_BL = torch.maximum(nearest_BL, (units_BLD * seed_B1D).sum(dim=-1))
-        taken_BL = ~mask_BL | (nearest_BL > ALIKE)
-        place_B = nearest_BL.masked_fill(taken_BL, torch.inf).argmin(dim=1)  # the first item where all are taken
-    return torch.cat(found, dim=1)
+        seeds_BPD = units_BLD.gather(1, place_BP[..., None].expand(-1, -1, units_BLD.shape[-1]))
+        found.append(seeds_BPD)
+        nearest_BPL = torch.maximum(nearest_BPL, seeds_BPD @ units_BLD.transpose(1, 2))
+        taken_BPL = ~seen_BPL | (nearest_BPL > ALIKE)
+        place_BP = nearest_BPL.masked_fill(taken_BPL, torch.inf).argmin(dim=-1)  # the first item where all are taken
+    return torch.stack(found, dim=2)
 
 
-def _means(logits_BKL: Tensor, values_BLD: Tensor, mask_BL: Tensor) -> Tensor:
-    """Means of the values of real slots, (B, K, D); zero for an empty history."""
-    visible_B1L = (mask_BL | ~mask_BL.any(dim=1, keepdim=True))[:, None]
-    shares_BKL = logits_BKL.masked_fill(~visible_B1L, -torch.inf).softmax(dim=-1)
-    return shares_BKL.to(values_BLD.dtype) @ values_BLD  # of an empty history all values are zero
+def _means(logits_BPKL: Tensor, values_BLD: Tensor, seen_BPL: Tensor) -> Tensor:
+    """Means of the values of what is seen, (B, P, K, D); zero where that is nothing."""
+    seen_BP1L = (seen_BPL | ~seen_BPL.any(dim=-1, keepdim=True))[:, :, None]
+    shares_BPKL = logits_BPKL.masked_fill(~seen_BP1L, -torch.inf).softmax(dim=-1).to(values_BLD.dtype)
+    means_BND = shares_BPKL.flatten(1, 2) @ values_BLD  # where nothing is seen all values are zero
+    return means_BND.view(*shares_BPKL.shape[:3], -1)
