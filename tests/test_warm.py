@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 from warm import Warm
 
 from transrec import __version__
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="warm programs are forked, as Linux does it")
 
 
 @pytest.fixture(scope="module")
