@@ -42,6 +42,7 @@ class DataRecord(Settings):
 
 
 PARAMETERS = "parameters.json"
+CONTINUED = "continued.json"
 CARD = "README.md"
 """The model card; it is written last, so that a run without one has not ended."""
 

@@ -24,6 +24,7 @@ from transrec.recipes import continuing
 from transrec.recipes.continuing import ContinueSettings, carry_on
 from transrec.recipes.fitting import TrainSettings
 from transrec.recipes.forgetting import require_remembered
+from transrec.recipes.report import report
 from transrec.recipes.serve import serve
 from transrec.recipes.train import train
 from transrec.runs import RunRecord
@@ -138,6 +139,9 @@ def test_the_check_is_written_down_and_the_run_is_served(ground: Ground, gone_on
     assert record.verb == "train" and record.source == str((ground.folder / "run").resolve())
     assert record.continuing["replay"] == 0.5 and record.ancestors[0].fingerprint == ground.before.fingerprint
     require_remembered(gone_on, console=QUIET)
+    page = " ".join(report([gone_on], out=ground.folder / "report.html", console=QUIET).read_text().split())
+    assert "A recommender trained further on shop, from the run run by transrec" in page
+    assert f"{check['now']:.4f} now, on {check['users']} users of the earlier test" in page and "beside run" in page
 
 
 def test_without_training_nothing_is_gained_or_lost(ground: Ground, tmp_path: Path) -> None:

@@ -32,11 +32,10 @@ from transrec.evaluation.protocol import EvaluationSettings
 from transrec.evaluation.ranks import ModelRanker, rank_targets, sampled
 from transrec.model import TransRec
 from transrec.recipes.showing import progress_bar
-from transrec.runs import CARD, RunRecord, open_run_data
+from transrec.runs import CARD, CONTINUED, RunRecord, open_run_data
 from transrec.settings import read_yaml
 from transrec.weights import SETTINGS
 
-CONTINUED = "continued.json"
 FORMAT = 1
 MOST_USERS = 0.2
 """Of the users of the earlier test, so many are kept back at most: what they did since teaches nothing."""

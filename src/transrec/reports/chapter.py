@@ -7,6 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -61,7 +62,8 @@ class Chapter:
         names = " and ".join(own.name for own in record.data)
         made = f"trained from scratch on {names}"
         if record.source:
-            made = f"moved from the run {Path(record.source).name} to {names}"
+            how = f"trained further on {names}, from" if record.continuing else f"moved to {names} from"
+            made = f"{how} the run {Path(record.source).name}"
         stages = f", after {len(record.stages)} stages before" if record.stages else ""
         state = "" if self.run.ended else "; its training has not come to its end"
         return f"A recommender {made} by transrec {record.version}{stages}{state}."
@@ -117,12 +119,24 @@ def _headline(run: RunFiles, measured: Sequence[Measured]) -> dict[str, str]:
         numbers[f"best validation {run.metric}"] = f"{best[run.metric]:.4f} at step {best['step']:,}{epoch}"
     for found in measured[:1]:
         numbers |= {f"test {metric}": told for metric, told in found.headline.items()}
+    if run.continued:
+        numbers[f"beside {Path(run.record.source or '').name}"] = _remembered(run.continued)
     if run.fates:
         parts = [part for part in summarised(run.fates) if part.source != "drop"]
         numbers["parameters"] = f"{sum(p.learning for p in parts):,} of {sum(p.total for p in parts):,} learned"
     if run.weights:
         numbers["weights"] = f"{run.weights / 2**20:,.1f} MiB"
     return numbers
+
+
+def _remembered(continued: Mapping[str, Any]) -> str:
+    """What a run that went on has kept of the earlier test."""
+    check = continued["check"]
+    if check is None:
+        return f"not measured: {continued['unchecked']}"
+    numbers = f"{check['metric']} {check['before']:.4f} then, {check['now']:.4f} now"
+    told = f"{numbers}, on {check['users']:,} users of the earlier test"
+    return f"{told}; more is forgotten than was allowed" if check["forgotten"] else told
 
 
 def _commands(run: RunFiles) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from transrec.errors import RunError
 from transrec.rules import Fate
-from transrec.runs import CARD, PARAMETERS, RunRecord
+from transrec.runs import CARD, CONTINUED, PARAMETERS, RunRecord
 from transrec.weights import SETTINGS, WEIGHTS
 
 
@@ -41,6 +41,8 @@ class RunFiles:
         fates: what became of every parameter; empty where nothing says so.
         evaluations: the documents of ``transrec evaluate``, by the stem of their files.
         comparisons: the documents of ``transrec compare``, by their folder.
+        continued: what a run that went on after another says of it, beside which it was measured; empty where it did not, or
+            is not at its end.
         ended: whether training came to its end.
         weights: bytes of the weights' file; 0 where there is none.
     """
@@ -52,6 +54,7 @@ class RunFiles:
     fates: Sequence[Fate]
     evaluations: Mapping[str, Mapping[str, Any]]
     comparisons: Mapping[Path, Mapping[str, Any]]
+    continued: Mapping[str, Any]
     ended: bool
     weights: int
 
@@ -96,6 +99,7 @@ class RunFiles:
             fates=_fates(folder),
             evaluations={path.stem: _document(path) for path in sorted((folder / "evaluation").glob("*.json"))},
             comparisons={p.parent: _document(p) for p in sorted((folder / "compare").glob("*/compare.json"))},
+            continued=_document(folder / CONTINUED) if (folder / CONTINUED).exists() else {},
             ended=(folder / CARD).exists(),
             weights=weights.stat().st_size if weights.exists() else 0,
         )
