@@ -82,6 +82,7 @@ CHOICES: dict[str, dict[str, object]] = {
     },
     "two interests": {"model.users.interests.count": 2},
     "three interests": {"model.users.interests.count": 3},
+    "the state and two interests": {"model.users.interests": {"count": 3, "with_state": True}},
     "five interests": {"model.users.interests.count": 5},
     "three interests, one window an event": {
         "model.users.interests.count": 3,

@@ -8,11 +8,23 @@ from pathlib import Path
 from typing import Any, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from transrec.errors import SettingsError
 
 _FORM = "write one 'name: value' a line, groups indented below their name; a file that transrec wrote is to be copied again"
+
+
+def _at_commas(given: object) -> object:
+    """A text, or texts, cut at commas: ``0,1,2`` on the command line is three values."""
+    parts = [given] if isinstance(given, str) else given
+    if not isinstance(parts, list | tuple):
+        return given
+    return tuple(piece for part in parts for piece in (part.split(",") if isinstance(part, str) else [part]))
+
+
+Listed = BeforeValidator(_at_commas)
+"""Of a setting that is a tuple: texts are cut at commas, so that one word of the command line may be several values."""
 
 
 class Settings(BaseModel):

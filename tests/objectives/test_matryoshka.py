@@ -162,3 +162,9 @@ def test_training_by_it_ranks_by_prefixes() -> None:
         prefix = build_objective(ObjectiveSettings(matryoshka=MatryoshkaSettings(sizes=(4, 16))), case.model)
         found[name] = prefix(case.model, case.model(batch), batch).parts["softmax/4"]
     assert found["several"] < found["plain"]
+
+
+def test_sizes_are_one_word_on_a_command_line() -> None:
+    settings = MatryoshkaSettings.from_mapping({"sizes": "8,16", "weights": ["1,0.5"]})
+    assert settings.sizes == (8, 16) and settings.weights == (1.0, 0.5)
+    assert MatryoshkaSettings.from_mapping({"sizes": [8, 16]}).sizes == (8, 16)

@@ -16,7 +16,7 @@ from transrec.data.catalog import Catalog, Item
 from transrec.data.dataset import Dataset
 from transrec.data.interactions import Interactions
 from transrec.data.splits import leave_one_out
-from transrec.errors import ModelError
+from transrec.errors import ModelError, SettingsError
 from transrec.evaluation.lists import ListMeasureSettings, measure_lists
 from transrec.evaluation.ranks import ModelRanker, rank_targets
 from transrec.model import TransRec
@@ -53,7 +53,7 @@ def masks(*lengths: int, slots: int = 8) -> Tensor:
     return torch.arange(slots) < torch.tensor(lengths)[:, None]
 
 
-FORMS = [{}, {"seeds": "queries", "rounds": 0}, {"seeds": "queries"}, {"adaptive": True}]
+FORMS = [{}, {"seeds": "queries", "rounds": 0}, {"seeds": "queries"}, {"adaptive": True}, {"with_state": True}]
 
 
 @pytest.mark.parametrize("attention", ["causal", "bidirectional"])
@@ -82,6 +82,26 @@ def test_a_causal_encoder_has_the_interests_of_the_history_up_to_each_position(k
         assert torch.allclose(cut.scored[0], everywhere.vectors[0, length - 1], atol=1e-5)
         assert torch.equal(cut.real[0, -1], everywhere.real[0, length - 1])
         assert torch.allclose(cut.scored[1], everywhere.vectors[1, min(length, 6) - 1], atol=1e-5)
+
+
+@pytest.mark.parametrize("attention", ["causal", "bidirectional"])
+@pytest.mark.parametrize("adaptive", [False, True])
+def test_with_the_state_it_is_the_first_and_the_others_are_interests_without_it(attention: str, adaptive: bool) -> None:
+    with_state = encoder(3, attention=attention, adaptive=adaptive, with_state=True)
+    without = encoder(2, attention=attention)
+    without.load_state_dict(with_state.state_dict())
+    items, mask = drawn(3, 8, 16), masks(8, 3, 0)
+    found, groups = with_state(items, mask), without(items, mask)
+    assert torch.allclose(found.scored[:, 0], with_state.inner(items, mask).last_BD, atol=1e-6)
+    of_all = [0] if adaptive else [0, 1, 2]  # with three items or none an adaptive user is the state alone
+    assert torch.allclose(found.scored[of_all, 1:], groups.scored[of_all], atol=1e-6)
+    if adaptive:
+        assert torch.equal(found.scored[1, 1:], found.scored[1, :1].expand(2, -1))
+
+
+def test_the_state_alone_is_no_interest() -> None:
+    with pytest.raises(SettingsError, match="the state alone is what count 0 gives"):
+        encoder(1, with_state=True)
 
 
 def test_interests_of_an_encoder_that_looks_both_ways_are_of_the_whole_history() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
@@ -11,7 +11,7 @@ from transrec.items.fusion import FusionKind
 from transrec.items.image import ImageSettings
 from transrec.items.projection import ProjectionKind, StartKind
 from transrec.items.text import TextSettings
-from transrec.settings import Settings
+from transrec.settings import Listed, Settings
 
 AUTO = ("auto",)
 """The modalities that there are."""
@@ -22,11 +22,11 @@ class ItemSettings(Settings):
 
     width: int = Field(default=256, ge=1)
     """Width of item and user vectors."""
-    nested: tuple[int, ...] = ()
+    nested: Annotated[tuple[int, ...], Listed] = ()
     """Widths that a trained run can be cut to by `transrec slice`, from small to large, the last being the width: layers of
     both towers are made so that the first numbers depend on the first numbers alone (fMRLRec). It goes with
-    objective.matryoshka, which teaches every one of them to rank."""
-    modalities: tuple[str, ...] = AUTO
+    objective.matryoshka, which teaches every one of them to rank; separated by commas."""
+    modalities: Annotated[tuple[str, ...], Listed] = AUTO
     """What of an item is read: text, image, identity, names of given vectors, names under custom; auto: what there is."""
     text: TextSettings = TextSettings()
     """The text encoder."""

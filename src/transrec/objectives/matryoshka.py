@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Self
+from typing import Annotated, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -19,16 +19,16 @@ from transrec.errors import ModelError, SettingsError
 from transrec.model import Outputs, TransRec
 from transrec.objectives.objective import Loss, Objective
 from transrec.scoring import PrefixScorer
-from transrec.settings import Settings
+from transrec.settings import Listed, Settings
 
 
 class MatryoshkaSettings(Settings):
     """The objective at several widths."""
 
-    sizes: tuple[int, ...] = ()
-    """Widths, from small to large, the last being that of the model; none: the whole alone."""
-    weights: tuple[float, ...] = Field(default=())
-    """What the loss at each of them weighs; all the same where none are named."""
+    sizes: Annotated[tuple[int, ...], Listed] = ()
+    """Widths, from small to large, the last being that of the model; none: the whole alone; separated by commas."""
+    weights: Annotated[tuple[float, ...], Listed] = Field(default=())
+    """What the loss at each of them weighs; all the same where none are named; separated by commas."""
 
     @model_validator(mode="after")
     def _sizes_grow_and_have_weights(self) -> Self:

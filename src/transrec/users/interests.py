@@ -42,6 +42,9 @@ class InterestUserEncoder(UserEncoder):
     (Locatello et al. 2020, arXiv 2006.15055). The weights and the gate begin at zero: an untrained interest is a mean of
     items that are like each other.
 
+    ``with_state`` the first interest is the state h_l itself, what a user is without interests, and the others are dealt the
+    items: where the next item follows from the latest ones, means of groups do not say it.
+
     How the inner encoder makes states is its own affair. If it is causal, so are the interests: at every position there are
     those of the history up to there, and every position predicts. If not, they are of the whole history, and only its end
     predicts. A user with fewer interests than K has copies of the first in the places of the missing ones.
@@ -63,7 +66,8 @@ class InterestUserEncoder(UserEncoder):
         self.inner, self.settings = inner, settings
         self.causal, self.width, self.window = inner.causal, inner.width, inner.window
         self.reads_times, self.reads_views, self.attunes = inner.reads_times, inner.reads_views, inner.attunes
-        self.asking = Asking(settings.count, inner.width) if settings.seeds == "queries" else None
+        self.groups = settings.count - settings.with_state
+        self.asking = Asking(self.groups, inner.width) if settings.seeds == "queries" else None
         self.ages = nn.Parameter(torch.zeros(inner.window))
         self.gate = nn.Parameter(torch.zeros(1))
         self.dealing = Dealing() if settings.rounds else None
@@ -77,14 +81,19 @@ class InterestUserEncoder(UserEncoder):
         later_BPL = last_BP[..., None] - torch.arange(mask_BL.shape[1], device=mask_BL.device)
         ages_BP1L = self.ages[later_BPL.clamp(min=0)][:, :, None]
         real_BPK = self._real(seen_BPL.sum(dim=-1))
+        dealt_to_BPK = real_BPK[..., self.settings.count - self.groups :]
         if self.asking is None:
-            vectors_BPKD = farthest(units_BLD, seen_BPL, last_BP, self.settings.count)
+            vectors_BPKD = farthest(units_BLD, seen_BPL, last_BP, self.groups)
         else:
             vectors_BPKD = _means(self.asking(states_BLD)[:, None] + ages_BP1L, values_BLD, seen_BPL)
         if self.dealing is not None:
             for _ in range(self.settings.rounds):
-                dealt_BPKL = self.dealing(vectors_BPKD, units_BLD, real_BPK)
+                dealt_BPKL = self.dealing(vectors_BPKD, units_BLD, dealt_to_BPK)
                 vectors_BPKD = _means(dealt_BPKL + ages_BP1L, values_BLD, seen_BPL)
+        if self.settings.with_state:
+            last_BPD = states_BLD.gather(1, last_BP[..., None].expand(-1, -1, self.width))
+            state_BPD = last_BPD.masked_fill(~seen_BPL.any(dim=-1, keepdim=True), 0.0)
+            vectors_BPKD = torch.cat([state_BPD[:, :, None], vectors_BPKD], dim=2)
         vectors_BPKD = torch.where(real_BPK[..., None], vectors_BPKD, vectors_BPKD[:, :, :1])
         if self.causal:
             return UserOutput("interests", vectors_BPKD, mask_BL, real_BPK)

@@ -55,8 +55,14 @@ class InterestSettings(Settings):
     rounds: int = Field(default=2, ge=0)
     """How often the items of a history are dealt out to the interests that they are nearest to; 0 as in ComiRec."""
 
+    with_state: bool = False
+    """Whether the first of them is the state of the encoder, the only vector that there is without interests, and the items
+    are dealt out among the others. Where the next item follows from the latest ones, groups alone lose that."""
+
     @model_validator(mode="after")
     def _something_learns(self) -> Self:
+        if self.with_state and self.count == 1:
+            raise ValueError("the state alone is what count 0 gives; give 2 or more with with_state")
         if self.seeds == "farthest" and not self.rounds:
             raise ValueError("interests that begin at items have to be dealt items; give 1 round or more, or seeds queries")
         return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from transrec.data.overlap.overlap import OverlapSettings
 from transrec.data.splits import SplitSettings
@@ -16,21 +16,10 @@ from transrec.recipes.comparing.variants import ROWS, USUAL
 from transrec.recipes.fitting import TransferSettings
 from transrec.recipes.stages import StageSettings
 from transrec.rules import Tuning
-from transrec.settings import Settings
+from transrec.settings import Listed, Settings
 from transrec.training.settings import TrainingSettings
 
-
-def _at_commas(given: object) -> object:
-    """A text, or texts, cut at commas: ``0,1,2`` on the command line is three values."""
-    parts = [given] if isinstance(given, str) else given
-    if not isinstance(parts, list | tuple):
-        return given
-    return tuple(piece for part in parts for piece in (part.split(",") if isinstance(part, str) else [part]))
-
-
 _Value = TypeVar("_Value")
-
-Listed = BeforeValidator(_at_commas)
 
 
 class CompareSettings(Settings):

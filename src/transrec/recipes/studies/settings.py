@@ -15,12 +15,12 @@ from transrec.data.splits import SplitSettings
 from transrec.evaluation.metrics import metric_columns
 from transrec.evaluation.protocol import EvaluationSettings, Part
 from transrec.objectives import ObjectiveSettings
-from transrec.recipes.comparing.settings import CompareSettings, Listed
+from transrec.recipes.comparing.settings import CompareSettings
 from transrec.recipes.comparing.variants import SCRATCH, TRANSFERRED
 from transrec.recipes.fitting import TransferSettings
 from transrec.recipes.stages import StageSettings
 from transrec.rules import Fraction
-from transrec.settings import Settings
+from transrec.settings import Listed, Settings
 from transrec.training.settings import TrainingSettings
 
 USUAL = (SCRATCH, "zero-shot", TRANSFERRED)
