@@ -27,6 +27,7 @@ from transrec.training.loop import Validate as Validate
 from transrec.training.optimiser import optimiser_groups
 from transrec.training.precision import rounds_to_bfloat16
 from transrec.training.rehearsal import Rehearsal
+from transrec.training.repeating import repeatable
 from transrec.training.requirements import chunk_of, require_times
 from transrec.training.settings import TrainingSettings
 from transrec.training.stopping import Stopping
@@ -167,7 +168,8 @@ class Trainer:
             before_epoch=self.before_epoch,
         )
         log = TrainingLog(folder, total=total, start=progress.step, tensorboard=settings.tensorboard, console=self.console)
-        with log, Stopping(log.console, alone=accelerator.num_processes == 1) as stopping:
+        alone_here = accelerator.num_processes == 1
+        with log, repeatable(accelerator.device), Stopping(log.console, alone=alone_here) as stopping:
             progress = loop.run(model, progress, validate, log, stopping)
         accelerator.wait_for_everyone()
         unfreezing.end()
