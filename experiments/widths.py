@@ -29,8 +29,9 @@ from transrec.recipes.studies.widths import model_at
 from transrec.runs import RunRecord
 
 WIDTHS = (32, 64, 128, 256)
-TAUGHT = ("--objective.matryoshka.sizes", "32,64,128,256")
-NESTED = ("--model.items.nested", "32,64,128,256")
+ALL = ",".join(map(str, WIDTHS))
+TAUGHT = ("--objective.matryoshka.sizes", ALL)
+NESTED = ("--model.items.nested", ALL)
 ROWS: dict[str, tuple[str, ...]] = {
     "plain": (),
     "taught": TAUGHT,
@@ -75,9 +76,10 @@ def _run(name: str, row: str, seed: int, options: argparse.Namespace) -> Path:
 def _ranked(run: Path, dataset: Dataset, width: int) -> RankedTargets:
     path = run / f"width-{width}.parquet"
     if not path.exists():
-        model, split = TransRec.load(run), split_of(dataset.interactions, RunRecord.read(run).split)
+        model, record = TransRec.load(run), RunRecord.read(run)
+        split = split_of(dataset.interactions, record.split)
         own = model if width == model.items.width else model_at(model, width)[1]
-        ranker = ModelRanker.of(own, dataset, split, place=RunRecord.read(run).place_of(dataset))
+        ranker = ModelRanker.of(own, dataset, split, place=record.place_of(dataset))
         rank_targets(ranker, split, split.test).save(path)
     return RankedTargets.open(path)
 
