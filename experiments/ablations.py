@@ -89,6 +89,10 @@ CHOICES: dict[str, dict[str, object]] = {
         "model.users.attention": "bidirectional",
     },
     "three interests, learning rate 0.002": {"model.users.interests.count": 3, "training.learning_rate": 0.002},
+    "the state and two interests, learning rate 0.002": {
+        "model.users.interests": {"count": 3, "with_state": True},
+        "training.learning_rate": 0.002,
+    },
     f"three interests, {IDS}": {"model.users.interests.count": 3, "model.items.modality_dropout": 0.2},
     "three interests, diversity": {"model.users.interests.count": 3, "objective.added.diversity": 1.0},
     "three interests, queries": {

@@ -24,6 +24,7 @@ from transrec.model import ModelSettings, TransRec
 from transrec.objectives import ObjectiveSettings, build_objective
 from transrec.recipes.fitting import TrainSettings
 from transrec.recipes.train import train
+from transrec.retrieval.encoding import encode_items
 from transrec.training.together import Together
 from transrec.training.trainer import Task
 
@@ -39,6 +40,26 @@ CASES: Mapping[str, Mapping[str, object]] = {
     },
     "barlow": {"objective": {"kind": "barlow"}, "prior": "none", "users": {"mask_token": True}},
     "gated": {"objective": {"kind": "softmax"}, "users": {"kind": "gated", "gated": {"untimed": 0.0}}},
+    "three interests held apart": {
+        "objective": {"kind": "softmax", "added": {"diversity": 1.0}},
+        "users": {"interests": {"count": 3, "adaptive": True}},
+    },
+    "interests of whole histories": {
+        "objective": {"kind": "hinge", "added": {"diversity": 1.0}},
+        "users": {"attention": "bidirectional", "interests": {"count": 2}},
+        "scorer": "distance",
+        "prior": "none",
+    },
+    "missrec": {
+        "objective": {"kind": "softmax", "added": {"seq_seq": 0.1, "orthogonality": 0.1}},
+        "users": {"kind": "missrec", "missrec": {"ratio": 0.3}},
+        "scorer": "views",
+    },
+    "nested widths, recurrent": {
+        "objective": {"kind": "softmax", "matryoshka": {"sizes": [8, 16]}},
+        "users": {"kind": "lru"},
+        "items": {"nested": [8, 16]},
+    },
     "a batch smaller than the processes": {
         "objective": {"kind": "softmax", "softmax": {"shared_negatives": 5}},
         "batch_size": 1,
@@ -73,7 +94,9 @@ def steps_of(folder: Path, case: str, rank: int = 0, ranks: int = 1) -> dict[str
         "users": {"window": chosen.get("window", 6), "layers": 1, "heads": 2, "feedforward": 16, "dropout": 0.0},
         "prior": chosen.get("prior", "counts"),
     }
-    form["users"] = {**form["users"], **chosen.get("users", {})}  # type: ignore[dict-item]
+    for part in ("items", "users"):
+        form[part] = {**form[part], **chosen.get(part, {})}  # type: ignore[dict-item]
+    form["scorer"] = chosen.get("scorer", "cosine")
     model = TransRec.build(ModelSettings.from_mapping(form), [dataset.catalog], seed=3)
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
@@ -82,6 +105,8 @@ def steps_of(folder: Path, case: str, rank: int = 0, ranks: int = 1) -> dict[str
         for name in ("attention_probs_dropout_prob", "hidden_dropout_prob"):
             setattr(encoder.backbone.config, name, 0.0)
     store = ContentStore.prepare(dataset.catalog, model.items.preparers())
+    if model.users.attunes:
+        model.users.attune(encode_items(model, store), generator=torch.Generator().manual_seed(0))
     objective = build_objective(ObjectiveSettings.from_mapping(chosen["objective"]), model)
     split = leave_one_out(dataset.interactions)
     counts = Counts.of(split, len(dataset.catalog)) if objective.asks_counts else None

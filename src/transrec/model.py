@@ -162,7 +162,7 @@ class TransRec(nn.Module):
             items = build_items(settings.items, catalogs)
             resolved = settings.model_copy(update={"items": items.settings})
             users = build_users(resolved.items.width, resolved.users, resolved.items.nested)
-            return cls(items, users, _build_scorer(resolved, items), resolved, _build_prior(resolved))
+            return cls(items, users, _build_scorer(resolved, items, users), resolved, _build_prior(resolved))
 
     def fresh_for(self, catalog: Catalog, *, grown: bool = False, seed: int = 0) -> TransRec:
         """A model of the same form for another platform: copies of the encoders, everything else fresh.
@@ -184,7 +184,7 @@ class TransRec(nn.Module):
             items = ItemEncoder(encoders, one)  # type: ignore[arg-type]
             resolved = self.settings.model_copy(update={"items": one})
             users = build_users(resolved.items.width, resolved.users, resolved.items.nested)
-            return TransRec(items, users, _build_scorer(resolved, items), resolved, _build_prior(resolved))
+            return TransRec(items, users, _build_scorer(resolved, items, users), resolved, _build_prior(resolved))
 
     # ---- disk ---------------------------------------------------------------------------------------------------------
 
@@ -233,7 +233,7 @@ class TransRec(nn.Module):
         settings = ModelSettings.from_mapping(document["model"], where=str(folder / SETTINGS))
         items = ItemEncoder.from_assets(folder / "encoders", settings.items)
         users = build_users(settings.items.width, settings.users, settings.items.nested)
-        model = cls(items, users, _build_scorer(settings, items), settings, _build_prior(settings))
+        model = cls(items, users, _build_scorer(settings, items, users), settings, _build_prior(settings))
         load_weights(model, folder / WEIGHTS)
         return model.to(device).eval()
 
@@ -270,7 +270,7 @@ def _seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def _build_scorer(settings: ModelSettings, items: ItemEncoder) -> Scorer:
+def _build_scorer(settings: ModelSettings, items: ItemEncoder, users: UserEncoder) -> Scorer:
     made: Mapping[str, Callable[[], Scorer]] = {
         "cosine": lambda: CosineScorer(settings.temperature),
         "dot": DotScorer,
@@ -278,7 +278,7 @@ def _build_scorer(settings: ModelSettings, items: ItemEncoder) -> Scorer:
         "views": lambda: FusedViewScorer(list(items.encoders), settings.temperature, settings.fusing),
     }
     scorer = made[settings.scorer]()
-    scorer = BestInterest(scorer) if settings.users.interests.count else scorer
+    scorer = BestInterest(scorer) if users.gives == "interests" else scorer
     return PrefixScorer(scorer, settings.scored_width) if settings.scored_width else scorer
 
 

@@ -1,7 +1,7 @@
 """The values that pass between the towers, the scorer and the objectives.
 
 Tensor names carry their axes: B users in the batch, L history length, U distinct items in the batch, D width,
-K interests, M views, W width of what is kept of an item: D, or (1 + M) D with its views.
+K interests, T interests that users share, M views, W width of what is kept of an item: D, or (1 + M) D with its views.
 """
 
 from __future__ import annotations
@@ -56,6 +56,21 @@ class ItemViews:
             for name, view_UD in self.views.items()
         ]
         return torch.cat([self.fused_UD, *units], dim=-1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SharedInterests:
+    """What some histories are read in the light of: interests that their items share with those of others.
+
+    Attributes:
+        vectors_BTD: the T interests of each user.
+        mask_BT: which of them there are, bool; the real ones come first.
+        since_BT: the first slot of the history that shows it.
+    """
+
+    vectors_BTD: Tensor
+    mask_BT: Tensor
+    since_BT: Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from cases import Case
@@ -49,6 +51,26 @@ def test_it_is_its_equation(count: int, hardest: float, counted: int) -> None:
     batch = case.batches.batch(0)
     loss = case.objective(case.model, case.model(batch), batch)
     assert loss.total.item() == pytest.approx(by_hand(case, counted=counted), rel=1e-5)
+
+
+@pytest.mark.parametrize("over", ["average", "pairs"])
+def test_which_interest_is_which_makes_no_difference(over: str) -> None:
+    """To the hinge and the diversity control together, nor to their gradients."""
+    added = {"added": {"diversity": 10.0}, "diversity": {"over": over, "least": 0.4, "most": 0.5}}
+    case = Case(0, "hinge", users={"interests": {"count": 3}}, model={"scorer": "distance"}, added=added)
+    case.model.eval()
+    batch = case.batches.batch(0)
+    outputs = case.model(batch)
+    found = []
+    for order in ([0, 1, 2], [2, 0, 1]):
+        vectors = outputs.users.vectors.detach().requires_grad_()
+        users = replace(outputs.users, vectors=vectors[..., order, :], real=None)
+        loss = case.objective(case.model, replace(outputs, users=users), batch)
+        found.append((loss.total, torch.autograd.grad(loss.total, vectors)[0], loss.parts["diversity"]))
+    (first, first_grad, diversity), (second, second_grad, _) = found
+    assert diversity > 0 and first.item() == pytest.approx(second.item(), rel=1e-6)
+    # of equal interests, those of a first item, the first gets what all would get
+    torch.testing.assert_close(first_grad.sum(dim=-2), second_grad.sum(dim=-2))
 
 
 def test_the_hardest_share_is_the_least_over_a_threshold_whose_gradient_it_has() -> None:

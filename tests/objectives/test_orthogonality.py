@@ -55,6 +55,23 @@ def test_it_teaches_the_blocks_that_interests_pass() -> None:
     assert all(p.grad is not None and p.grad.any() for p in model.users.context[0].expand.parameters())
 
 
+def test_it_is_asked_of_what_several_interests_are_read_from() -> None:
+    dataset = viewed_platform()
+    users = {"kind": "missrec", "missrec": {"ratio": 0.3}}
+    plain = viewed_model(dataset, users=users, prior="none")
+    several = viewed_model(dataset, users={**users, "interests": {"count": 2}}, prior="none")
+    several.users.inner.load_state_dict(plain.users.state_dict())
+    store = ContentStore.prepare(dataset.catalog, plain.items.preparers())
+    found = []
+    for model in (plain, several):
+        model.users.attune(encode_items(plain, store), generator=torch.Generator().manual_seed(0))
+        objective = build_objective(ObjectiveSettings.from_mapping({"added": {"orthogonality": 0.5}}), model)
+        batch = SequenceBatches(leave_one_out(dataset.interactions), store, objective.plan, batch_size=8, seed=0).batch(0)
+        outputs = plain(batch)  # of items alone, and they are the same
+        found.append(objective.terms["orthogonality"](model, outputs, batch).total)
+    assert found[0] > 0 and found[0].equal(found[1])
+
+
 def test_who_has_no_interests_cannot_be_asked() -> None:
     with pytest.raises(ModelError, match="TransformerUserEncoder has none"):
         build_objective(ObjectiveSettings.from_mapping({"added": {"orthogonality": 0.1}}), Case().model)

@@ -11,13 +11,20 @@ from rich.console import Console
 from viewed_ground import USERS, viewed_platform
 
 from transrec.data.batches import SequenceBatches
+from transrec.data.dataset import Dataset
+from transrec.data.histories import Histories
+from transrec.data.splits import leave_one_out
 from transrec.data.store import ContentStore
+from transrec.evaluation.ranks import ModelRanker
 from transrec.model import TransRec
 from transrec.recipes.attuning import attune
+from transrec.recipes.continuing import carry_on
 from transrec.recipes.fitting import TrainSettings, TransferSettings
 from transrec.recipes.platform import Platform
 from transrec.recipes.train import train
 from transrec.recipes.transfer import transfer
+from transrec.retrieval.index import encode_histories
+from transrec.retrieval.opening import open_live
 from transrec.users.missrec import MissrecUserEncoder
 
 QUIET = Console(quiet=True)
@@ -91,3 +98,41 @@ def test_a_transfer_finds_the_clusters_of_its_own_items(tmp_path: Path) -> None:
     fates = {row["name"]: row for row in json.loads((tmp_path / "moved" / "parameters.json").read_text())["parameters"]}
     assert not fates["users.blocks.0.output.weight"]["learns"] and fates["users.looks.0.norm.weight"]["learns"]
     assert fates["scorer.sharpness"] == fates["scorer.sharpness"] | {"source": "copy", "learns": True}
+
+
+@pytest.mark.parametrize("rules", [["users.*=copy"], ["*=copy"], ["users.*=fraction(0.2)"], ["users.*=fraction(1, convex)"]])
+def test_clusters_are_never_copied_whatever_the_rules(rules: list[str], tmp_path: Path) -> None:
+    source, target = viewed_platform(), viewed_platform(items=36, users=40, seed=1)
+    train([source], settings(epochs=1), tmp_path / "source", console=QUIET)
+    chosen = TransferSettings.from_mapping({"training": {**LOOP, "epochs": 1}, "rules": rules, "tune": "frozen"})
+    model, _ = transfer(tmp_path / "source", target, chosen, tmp_path / "moved", console=QUIET)
+    assert len(model.users.centres) == 12
+    rows = json.loads((tmp_path / "moved" / "parameters.json").read_text())["parameters"]
+    fates = {row["name"]: row["source"] for row in rows}
+    part = rules[0].split("=")[1]
+    assert fates["users.blocks.0.output.weight"] == part and fates["users.final_norm.weight"] == "copy"
+
+
+def test_a_run_goes_on_with_the_clusters_of_the_items_that_there_are_now(tmp_path: Path) -> None:
+    before = viewed_platform()
+    more = viewed_platform(items=36)
+    now = Dataset(more.catalog, before.interactions, name="viewed")
+    before.save(tmp_path / "before")
+    train([tmp_path / "before"], settings(epochs=1), tmp_path / "run", console=QUIET)
+    model, _ = carry_on(tmp_path / "run", now, settings(epochs=1), tmp_path / "on", console=QUIET)
+    assert len(model.users.centres) == 12 and len(TransRec.load(tmp_path / "on").users.centres) == 12
+
+
+def test_a_platform_that_was_not_learned_from_has_clusters_of_its_own(tmp_path: Path) -> None:
+    source, target = viewed_platform(), viewed_platform(items=36, users=40, seed=1)
+    train([source], settings(epochs=1), tmp_path / "source", console=QUIET)
+    measured, served = (TransRec.load(tmp_path / "source") for _ in range(2))
+    former = measured.users.centres.clone()
+    split = leave_one_out(target.interactions)
+    assert ModelRanker.of(measured, target, split, place=0).model.users.centres.equal(former)
+    ranker = ModelRanker.of(measured, target, split, place=None)
+    assert len(ranker.model.users.centres) == 12
+    live, _ = open_live(served, target.save(tmp_path / "target"), tmp_path / "index", place=None)
+    histories = Histories.from_lists([[1, 5, 9]])
+    expected = encode_histories(measured, ranker.index, histories)
+    torch.testing.assert_close(encode_histories(served, live.now.index, histories).vectors, expected.vectors)

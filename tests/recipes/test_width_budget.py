@@ -40,7 +40,7 @@ def platform(seed: int) -> Dataset:
 
 
 def trained(data: Dataset, seed: int, *, nested: bool) -> TransRec:
-    sizes = [BUDGET, 2 * BUDGET, WIDTH] if nested else []
+    sizes = [BUDGET, 2 * BUDGET, WIDTH // 2, WIDTH] if nested else []
     users = {"window": 12, "layers": 1, "heads": 8, "feedforward": 64, "kind": "lru" if nested else "transformer"}
     settings = TrainSettings.from_mapping(
         {
@@ -64,10 +64,12 @@ def test_a_nested_training_is_worth_more_at_a_small_width_and_little_less_at_the
     for seed in SEEDS:
         data = platform(seed)
         plain, nested = (trained(data, seed, nested=how) for how in (False, True))
-        forms = (compared(plain, BUDGET).eval(), sliced(nested, BUDGET)[0], sliced(nested, 2 * BUDGET)[0], plain, nested)
+        cuts = [sliced(nested, width)[0] for width in (BUDGET, 2 * BUDGET, WIDTH // 2)]
+        forms = (compared(plain, BUDGET).eval(), *cuts, plain, nested)
         found.append([quality(model, data) for model in forms])
-    cut, small, middle, plain_whole, nested_whole = np.array(found).T
+    cut, small, middle, half, plain_whole, nested_whole = np.array(found).T
     assert (small > cut).all() and stats.ttest_rel(small, cut, alternative="greater").pvalue < 0.01
     assert small.mean() > 1.5 * cut.mean()
-    assert middle.mean() > small.mean() - 0.005 and nested_whole.mean() > middle.mean() - 0.005
+    for narrow, wide in ((small, middle), (middle, half), (half, nested_whole)):
+        assert wide.mean() > narrow.mean() - 0.005, "width is worth something, or costs nothing"
     assert nested_whole.mean() > 0.85 * plain_whole.mean(), "the price of nesting is about a tenth here"

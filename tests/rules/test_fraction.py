@@ -34,10 +34,13 @@ def moved(source: TransRec, catalog: Catalog, *rules: str) -> tuple[TransRec, di
     return target, copy_parameters(target, source.state_dict(), usual_rules(target, [SourceRule.parse(r) for r in rules]))
 
 
-@pytest.fixture(params=["transformer", "gated"])
+@pytest.fixture(params=["transformer", "gated", "lru", "interests"])
 def source(request: pytest.FixtureRequest, platform: Platform, settings: Settings) -> TransRec:
     """A run's model in which nothing is as it starts, so that what was copied can be told from what is fresh."""
-    users = {"kind": request.param, "start": "similar", "mask_token": True}
+    kind = "transformer" if request.param == "interests" else request.param
+    users = {"kind": kind, "start": "similar", "mask_token": True}
+    if request.param == "interests":
+        users["interests"] = {"count": 3, "seeds": "queries"}
     model = TransRec.build(settings(users=users, fusion="gated", start="random"), [platform(1)], seed=1)
     generator = torch.Generator().manual_seed(9)
     for parameter in model.parameters():
@@ -110,6 +113,7 @@ def test_biases_norms_and_buffers_are_copied_and_the_table_says_so(source: Trans
     for name, tensor in target.state_dict().items():
         owner, _, own = name.rpartition(".")
         weight = isinstance(modules[owner], torch.nn.Linear | torch.nn.Embedding) and own == "weight"
+        weight |= own == "queries"  # of interests, a table of vectors
         if name.startswith("items.encoders."):
             assert found[name] == "copy" and tensor.equal(source.state_dict()[name])
         elif name.endswith(".means"):
@@ -130,8 +134,9 @@ def test_a_norm_of_two_dimensions_is_no_weight(platform: Platform, settings: Set
 
 
 def test_it_composes_with_other_rules_the_first_of_which_counts(source: TransRec, platform: Platform) -> None:
-    _, found = moved(source, platform(2), "users.blocks.0.*=fresh", "users.blocks.*=fraction(0.5)")
-    lower, upper = "users.blocks.0.", "users.blocks.1."
+    blocks = "users.inner.blocks" if hasattr(source.users, "inner") else "users.blocks"
+    _, found = moved(source, platform(2), f"{blocks}.0.*=fresh", f"{blocks}.*=fraction(0.5)")
+    lower, upper = f"{blocks}.0.", f"{blocks}.1."
     assert {fate for name, fate in found.items() if name.startswith(lower)} == {"fresh"}
     assert {fate for name, fate in found.items() if name.startswith(upper)} == {"fraction(0.5)", "copy"}
 

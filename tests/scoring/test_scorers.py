@@ -28,6 +28,15 @@ def test_cosine_ignores_lengths_and_starts_at_its_temperature() -> None:
     assert torch.allclose(scores, scorer(users * 7, items * 0.1))
 
 
+def test_distances_are_those_on_the_sphere_whatever_the_lengths() -> None:
+    """Nothing need be brought to length 1 after a step, as the published code of DPCML does."""
+    users, items = vectors(3, 2, 4), vectors(5, 4)
+    for scorer, some in ((DistanceScorer(), users[:, 0]), (BestInterest(DistanceScorer()), users)):
+        scores = scorer(some, items)
+        assert torch.allclose(scores, scorer(some * 7, items * torch.tensor([0.1, 1, 2, 30, 400]).double()[:, None]))
+        assert scores.min() >= -4 and scores.max() <= 1e-12
+
+
 def test_cosine_scale_is_bounded() -> None:
     scorer = CosineScorer()
     with torch.no_grad():

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
+from cases import platform
+from rich.console import Console
 from torch import Tensor, nn
 
 from transrec.errors import ModelError, SettingsError
+from transrec.model import TransRec
+from transrec.recipes.fitting import TrainSettings
+from transrec.recipes.train import train
+from transrec.scoring import BestInterest
+from transrec.serving.recommender import Recommender
 from transrec.testing import UserEncoderContract
 from transrec.users.encoder import UserEncoder
 from transrec.users.settings import UserSettings
@@ -51,6 +60,11 @@ class TestInterests(UserEncoderContract):
         return built(interests={"count": 3, "adaptive": True})
 
 
+class TestLinearRecurrence(UserEncoderContract):
+    def make(self) -> UserEncoder:
+        return built(kind="lru")
+
+
 class TestAskedInterests(UserEncoderContract):
     def make(self) -> UserEncoder:
         return built(kind="gated", gated={"untimed": 0.0}, interests={"count": 2, "seeds": "queries"})
@@ -78,6 +92,23 @@ class Mean(UserEncoder):
 
     def mean(self, items_BLD: Tensor) -> Tensor:
         return items_BLD.cumsum(dim=1) / torch.arange(1, items_BLD.shape[1] + 1)[:, None]
+
+
+class Two(Mean):
+    """The mean of the history and its last item: two interests of an encoder of one's own."""
+
+    gives: UserKind = "interests"
+    causal = False
+
+    def forward(self, items_BLD: Tensor, mask_BL: Tensor) -> UserOutput:
+        states = super().forward(items_BLD, mask_BL)
+        items = UserOutput("states", self.map(items_BLD.masked_fill(~mask_BL[..., None], 0.0)), mask_BL)
+        return UserOutput("interests", torch.stack([states.last_BD, items.last_BD], dim=1), mask_BL)
+
+
+class TestTwo(UserEncoderContract):
+    def make(self) -> UserEncoder:
+        return Two()
 
 
 class TestMean(UserEncoderContract):
@@ -157,3 +188,13 @@ def test_one_of_your_own_is_found_by_its_path(monkeypatch: pytest.MonkeyPatch) -
     transformer = "transrec.users.transformer:TransformerUserEncoder"
     with pytest.raises(ModelError, match="classmethod from_settings"):
         build_users(16, UserSettings.from_mapping({**named, "custom": transformer}))
+
+
+def test_interests_of_one_of_your_own_are_scored_by_the_best(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("transrec.users.tower.class_at", lambda *_, **__: Two)
+    data = platform(users=20, items=30)
+    form = {"items": {"width": 16}, "users": {"kind": "custom", "custom": "mine:Two"}}
+    settings = {"model": form, "training": {"epochs": 1, "device": "cpu", "tensorboard": False}, "tune": "frozen"}
+    model, _ = train([data], TrainSettings.from_mapping(settings), tmp_path, console=Console(quiet=True))
+    assert isinstance(model.scorer, BestInterest) and isinstance(TransRec.load(tmp_path).scorer, BestInterest)
+    assert len(Recommender.of(model, data).recommend(["i1", "i2"], k=5)) == 5

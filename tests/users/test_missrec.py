@@ -15,7 +15,7 @@ from transrec.data.item import Item
 from transrec.errors import ModelError, SettingsError
 from transrec.model import TransRec
 from transrec.retrieval.encoding import encode_items, prepared_for
-from transrec.rules.sources import usual_rules
+from transrec.rules import SourceRule, usual_rules
 from transrec.serving.recommender import Recommender
 from transrec.testing import UserEncoderContract
 from transrec.users.missrec import MissrecUserEncoder
@@ -264,5 +264,30 @@ def test_several_interests_are_read_from_its_states(tmp_path: Path) -> None:
     model.save(tmp_path)
     expected, found = (Recommender.of(each, dataset).recommend(["i0", "i4"]) for each in (model, TransRec.load(tmp_path)))
     assert [item.id for item in expected] == [item.id for item in found] and len(found) == 10
-    assert all(rule.pattern != "users.*centres" or rule.source == "fresh" for rule in usual_rules(model))
-    assert any(rule.pattern == "users.*centres" for rule in usual_rules(model))
+    given, measured = SourceRule("users.*", "copy"), SourceRule("users.inner.centres", "fresh")
+    rules = usual_rules(model, [given])
+    assert rules.index(measured) < rules.index(given), "what is measured is never copied"
+
+
+def test_without_a_view_there_is_nothing_to_find() -> None:
+    encoder = made(centres=5)
+    for clusters in ("kmeans", "density"):
+        encoder.settings = encoder.settings.model_copy(update={"clusters": clusters})
+        encoder.attune(torch.zeros(4, (1 + MANY) * WIDTH), generator=torch.Generator())
+        assert encoder.centres.shape == (0, WIDTH)
+
+
+def test_rounding_of_a_training_changes_no_cluster() -> None:
+    """With views that lie between two centres, where bfloat16 cannot tell which is nearer."""
+    encoder, generator = made(centres=6).float(), torch.Generator().manual_seed(1)
+    views = torch.randn(64, WIDTH, generator=generator)
+    views = views - views.mean() + encoder.centres[0] / 3
+    items_BLW = torch.zeros(16, 4, (1 + MANY) * WIDTH)
+    items_BLW[..., WIDTH : 2 * WIDTH] = views.view(16, 4, WIDTH)
+    mask_BL = torch.ones(16, 4, dtype=torch.bool)
+    expected = encoder.discovered(items_BLW, mask_BL)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rounded = views.to(torch.bfloat16) @ encoder.centres.T.to(torch.bfloat16)
+        found = encoder.discovered(items_BLW, mask_BL)
+    assert (rounded.float() - views @ encoder.centres.T).abs().max() > 1e-3
+    assert found.mask_BT.equal(expected.mask_BT) and found.vectors_BTD.equal(expected.vectors_BTD)

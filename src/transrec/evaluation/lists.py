@@ -142,8 +142,13 @@ def group_coverage(rows_EK: np.ndarray, groups_V: np.ndarray, histories: Histori
     return np.where(possible_E > 0, served_E / np.maximum(possible_E, 1), 1.0)
 
 
-def groups_of(catalog: Catalog, column: str) -> np.ndarray:
+def groups_of(catalog: Catalog, column: str, *, where: str = "--lists.groups") -> np.ndarray:
     """The group of every item as a number, int64 of shape (V,); -1 where the column is empty.
+
+    Args:
+        catalog: the items.
+        column: says the groups.
+        where: the setting that named it.
 
     Raises:
         EvaluationError: the catalog has no such column.
@@ -151,7 +156,7 @@ def groups_of(catalog: Catalog, column: str) -> np.ndarray:
     if column not in catalog.columns:
         raise EvaluationError(
             f"the catalog has no column {column!r}",
-            where="--lists.groups",
+            where=where,
             remedy=f"it has {', '.join(catalog.columns) or 'none besides its content'}",
         )
     # as texts, for a column may hold lists

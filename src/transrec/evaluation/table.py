@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 from rich.table import Table
 from rich.text import Text
 
 from transrec.evaluation.lists import ListsMeasured
+from transrec.evaluation.probing import Probed
 from transrec.evaluation.protocol import Evaluation, EvaluationSettings, compare
 
 FORMAT = 1
@@ -89,17 +91,43 @@ def lists_table(lists: ListsMeasured, *, title: str) -> Table:
     return table
 
 
-def document(found: Sequence[Evaluation], lists: ListsMeasured | None = None) -> dict[str, Any]:
+def probe_table(probed: Probed, *, title: str) -> Table:
+    """What a linear map tells from few labels, one row a number of labels.
+
+    Args:
+        probed: as it was measured.
+        title: whose user vectors.
+    """
+    table = Table(title=Text(f"{probed.column} of the next item, told from {title}"), title_justify="left")
+    for name in ("labels", "user vectors", "mean of the items", "most frequent"):
+        table.add_column(name, justify="right")
+    for labels in probed.accuracy["users"]:
+        told = (probed.accuracy[name][labels] for name in ("users", "items"))
+        cells = [f"{np.mean(each):.4f} [{min(each):.4f}, {max(each):.4f}]" for each in told]
+        table.add_row(f"{labels:,}", *cells, f"{probed.most_frequent:.4f}")
+    table.caption = (
+        f"the share of right ones among {probed.values:,} values, over {probed.users:,} users less those with a label; the "
+        "mean over draws of these, the lowest and the highest"
+    )
+    table.caption_justify = "left"
+    return table
+
+
+def document(
+    found: Sequence[Evaluation], lists: ListsMeasured | None = None, probed: Probed | None = None
+) -> dict[str, Any]:
     """All results as values that JSON can hold, with a format version, and the first ranker's paired gain over the others.
 
     Args:
         found: measured on the same targets.
         lists: what the first one's are like; None where they were not looked at.
+        probed: what its user vectors tell; None where they were not asked.
     """
     metric = shown_metrics(found[0].settings)[1]
     return {
         "format": FORMAT,
         **({} if lists is None else {"lists": asdict(lists)}),
+        **({} if probed is None else {"probe": asdict(probed)}),
         "evaluations": [result.to_json() for result in found],
         "paired": [
             {

@@ -71,7 +71,7 @@ def require_vectors(model: TransRec) -> None:
         raise ExportError(
             f"{' and '.join(readers)} read the views of items too, and what is exported is one vector an item",
             remedy="serve it with transrec serve, or export a model with the scorer cosine or dot and the user encoder "
-            "transformer or gated",
+            "transformer, gated or lru",
         )
 
 

@@ -12,7 +12,6 @@ from transrec.data.windows import WindowPlan
 from transrec.errors import ModelError
 from transrec.model import Outputs, TransRec
 from transrec.objectives.objective import Loss, Objective
-from transrec.users.missrec import MissrecUserEncoder
 
 
 class InterestOrthogonality(Objective):
@@ -31,15 +30,14 @@ class InterestOrthogonality(Objective):
         self.plan = WindowPlan("none", length=window)
 
     def check(self, model: TransRec) -> None:
-        if not isinstance(model.users, MissrecUserEncoder):
+        if not model.users.discovers:
             raise ModelError(
-                f"orthogonality is asked of interests, and {type(model.users).__name__} has none",
+                f"orthogonality is asked of interests that users share, and {type(model.users).__name__} has none",
                 where="objective.added.orthogonality",
                 remedy="set model.users.kind to missrec, or the weight to 0",
             )
 
     def forward(self, model: TransRec, outputs: Outputs, batch: SequenceBatch) -> Loss:
-        assert isinstance(model.users, MissrecUserEncoder), "it was checked"
         items_BLW = outputs.items.read_by(model.users)[batch.history_BL]
         interests = model.users.interests(items_BLW, batch.mask_BL)
         loss = orthogonality(interests.vectors_BTD, interests.mask_BT)

@@ -21,7 +21,7 @@ from transrec.model import ModelSettings, TransRec
 from transrec.recipes.fitting import NewRun, TrainSettings, fit, record_of, writes
 from transrec.recipes.forgetting import SAME_PLATFORM, Earlier, checked, keep_check
 from transrec.recipes.resuming import as_started, require_same, to_go_on
-from transrec.rules import PROJECTIONS, copy_parameters
+from transrec.rules import PROJECTIONS, SourceRule, copy_parameters, measured_names
 from transrec.runs import learned_from
 from transrec.settings import Settings
 from transrec.training.trainer import Fit, resolve_device
@@ -98,7 +98,9 @@ def carry_on(  # noqa: PLR0913  (train's, and how it goes on)
         facts = _facts(dataset, split, earlier)
         out_console.print(_told(facts, why_not), highlight=False, soft_wrap=True, markup=False)
         model = source.fresh_for(dataset.catalog, grown=True, seed=settings.training.seed)
-        sources = copy_parameters(model, _carried(source, model))
+        # what the user encoder finds among all items it finds anew, before the first epoch
+        found = [SourceRule(f"users.{name}", "fresh") for name in sorted(measured_names(model.users))]
+        sources = copy_parameters(model, _carried(source, model), found)
         result = fit(model, [dataset], settings, NewRun(sources, record, folder, resume, splits=[split]), console=console)
         if folder and writes(settings):
             device, metric = resolve_device(settings.training.device), settings.training.metric

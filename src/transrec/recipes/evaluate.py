@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -16,11 +17,12 @@ from transrec.data.splits import Split, split_of
 from transrec.errors import ModelError, RunError
 from transrec.evaluation.baselines.kept import KeptBaseline, kept_baselines
 from transrec.evaluation.baselines.tuning import BaselineName
-from transrec.evaluation.lists import ListMeasureSettings, ListsMeasured, measure_lists
+from transrec.evaluation.lists import ListMeasureSettings, measure_lists
+from transrec.evaluation.probing import ProbeSettings, probe
 from transrec.evaluation.protocol import Evaluation, EvaluationSettings, measured
 from transrec.evaluation.protocol import evaluate as measure
 from transrec.evaluation.ranks import ModelRanker
-from transrec.evaluation.table import document, lists_table, result_table, slice_table
+from transrec.evaluation.table import document, lists_table, probe_table, result_table, slice_table
 from transrec.model import TransRec
 from transrec.recipes.published import published_vectors
 from transrec.recipes.showing import progress_bar
@@ -38,6 +40,7 @@ def evaluate(  # noqa: PLR0913  (what is measured, beside what, and where it is 
     *,
     baselines: Sequence[BaselineName] = BASELINES,
     lists: ListMeasureSettings | None = None,
+    probed_by: ProbeSettings | None = None,
     device: str = "auto",
     console: Console | None = None,
 ) -> Sequence[Evaluation]:
@@ -54,6 +57,7 @@ def evaluate(  # noqa: PLR0913  (what is measured, beside what, and where it is 
         baselines: the simple methods, tuned on validation, that are measured too; similarity of content is left out, and
             said to be, where the run reads no content or its published encoders cannot be found.
         lists: whether the run's lists are looked at as wholes, and how; not when None.
+        probed_by: whether a linear map tells something from its user vectors, and what; not when None.
         device: auto, cpu, cuda or mps.
         console: where tables go; standard output when None.
 
@@ -76,6 +80,8 @@ def evaluate(  # noqa: PLR0913  (what is measured, beside what, and where it is 
     label = f"{Path(run).resolve().name} ({relation})"
     looked = lists if lists is not None and lists.length else None
     shown = None if looked is None else measure_lists(ranker, split, dataset.catalog, looked, settings=settings)
+    asked = probed_by if probed_by is not None and probed_by.column else None
+    probed = None if asked is None else probe(ranker, split, dataset.catalog, asked)
     found = [measure(ranker, split, dataset.catalog, name=label, settings=settings)]
     for kept in _baselines(baselines, model, dataset, split, out):
         found.append(
@@ -85,7 +91,9 @@ def evaluate(  # noqa: PLR0913  (what is measured, beside what, and where it is 
     out.print(slice_table(found))
     if shown:
         out.print(lists_table(shown, title=label))
-    path = _keep(Path(run), dataset, found, shown)
+    if probed:
+        out.print(probe_table(probed, title=label))
+    path = _keep(Path(run), dataset, found, document(found, shown, probed))
     out.print(f"kept in {path}; the test split has been opened", highlight=False, soft_wrap=True)
     return found
 
@@ -131,7 +139,7 @@ def _relation(record: RunRecord, dataset: Dataset, model: TransRec) -> str:
     return "zero-shot"
 
 
-def _keep(run: Path, dataset: Dataset, found: Sequence[Evaluation], lists: ListsMeasured | None) -> Path:
+def _keep(run: Path, dataset: Dataset, found: Sequence[Evaluation], numbers: Mapping[str, Any]) -> Path:
     """Write the numbers and the ranks, and note that the test split was opened."""
     folder = run / "evaluation"
     folder.mkdir(parents=True, exist_ok=True)
@@ -139,7 +147,7 @@ def _keep(run: Path, dataset: Dataset, found: Sequence[Evaluation], lists: Lists
     path = folder / f"{stem}.json"
     opened = json.loads(path.read_text())["test_opened"] if path.exists() else []
     written = {
-        **document(found, lists),
+        **numbers,
         "dataset": {"name": dataset.name, "fingerprint": dataset.fingerprint},
         "test_opened": [*opened, datetime.now(UTC).isoformat(timespec="seconds")],
     }

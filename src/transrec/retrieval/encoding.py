@@ -82,6 +82,17 @@ def prepared_for(
     return store
 
 
+def attune_elsewhere(model: TransRec, kept_VW: Tensor) -> None:
+    """Let the user encoder look at the items of a platform that the model has not learned from, where it attunes.
+
+    Args:
+        model: what its user encoder finds among items is of these from now on.
+        kept_VW: what is kept of every item.
+    """
+    if model.users.attunes:
+        model.users.attune(kept_VW.float(), generator=torch.Generator().manual_seed(0))
+
+
 def encode_given(model: TransRec, items: Sequence[Item], platform: int) -> Tensor:
     """What is kept of items that are given by their content, (n, W), where the model is.
 

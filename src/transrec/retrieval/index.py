@@ -19,7 +19,7 @@ from transrec.data.histories import Histories
 from transrec.data.store import ContentStore, Progress
 from transrec.errors import ModelError
 from transrec.model import TransRec
-from transrec.retrieval.encoding import encode_items, prepared_for
+from transrec.retrieval.encoding import attune_elsewhere, encode_items, prepared_for
 from transrec.retrieval.growing import ItemVectors
 from transrec.retrieval.queries import KnownCounts as KnownCounts
 from transrec.retrieval.queries import Queries as Queries
@@ -120,15 +120,18 @@ class CatalogIndex:
             dataset: whose catalog.
             counts: see :meth:`encode`. To measure a model, give those of the training events; to serve it, those of all.
             place: which of the platforms that the model has learned from it is; None: none of them, then its items are first
-                centred on their own mean, which changes the model, and how often they were touched counts for nothing (see
-                :meth:`~transrec.prior.CountPrior.elsewhere`).
+                centred on their own mean and shown to a user encoder that attunes, which changes the model, and how often
+                they were touched counts for nothing (see :meth:`~transrec.prior.CountPrior.elsewhere`).
             progress: told how far it is.
 
         Raises:
             DataError: the model can read nothing of what the items have.
         """
         store = prepared_for(model, dataset, place=place, progress=progress)
-        vectors = ItemVectors(encode_items(model, store), width=model.items.width)
+        kept_VW = encode_items(model, store)
+        if place is None:
+            attune_elsewhere(model, kept_VW)
+        vectors = ItemVectors(kept_VW, width=model.items.width)
         return cls(vectors, model.scorer, store.unreadable, KnownCounts.of(model, counts, place))
 
     def __len__(self) -> int:

@@ -16,7 +16,7 @@ from transrec.data.histories import Histories
 from transrec.data.store import Progress
 from transrec.model import TransRec
 from transrec.retrieval.approximate import ApproximateSearch
-from transrec.retrieval.encoding import encode_given
+from transrec.retrieval.encoding import attune_elsewhere, encode_given
 from transrec.retrieval.index import CatalogIndex, encode_histories
 from transrec.retrieval.journal import Change, Journal
 from transrec.retrieval.kept import Encoding, KeptVectors, Precision, brought_up_to_date
@@ -86,6 +86,8 @@ def with_approximate(model: TransRec, dataset: Dataset, kept: KeptVectors, *, pl
 
 
 def _index(model: TransRec, dataset: Dataset, kept: KeptVectors, place: int | None) -> CatalogIndex:
+    if place is None:
+        attune_elsewhere(model, kept.vectors.read_by(model.users))
     known = KnownCounts.of(model, served_counts(model, dataset), place)
     return CatalogIndex(kept.vectors, model.scorer, kept.unreadable, known)
 

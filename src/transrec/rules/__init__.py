@@ -17,6 +17,7 @@ from transrec.rules.sources import (
     copy_parameters,
     initial_sources,
     is_published,
+    measured_names,
     projections_from,
     usual_rules,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "initial_sources",
     "is_published",
     "learning_depths",
+    "measured_names",
     "merge",
     "merged_copy",
     "merged_into",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from transrec.errors import ModelError, SettingsError
 from transrec.items.encoder import ModalityEncoder
@@ -17,18 +17,10 @@ from transrec.rules.fraction import FORMS, Fraction, fractional_weights, require
 
 Source = Literal["copy", "fresh", "aligned", "drop"]
 
-DEFAULT_RULES = (
-    "items.encoders.identity.*=fresh",
-    "items.projections.*.means=fresh",
-    "users.*centres=fresh",
-    "prior.popularity=fresh",
-    "prior.unseen=fresh",
-)
-"""An identity table means nothing on another platform, items are centred on their own and have clusters of their own, and
-what it is worth to have been touched so often depends on how many events there are; everything else is copied, or, for
-projections, perhaps aligned."""
-MEASURED = (".means", ".centres")
-"""So end the names of what is measured on the target before it learns, whatever the rules."""
+DEFAULT_RULES = ("items.encoders.identity.*=fresh", "prior.popularity=fresh", "prior.unseen=fresh")
+"""An identity table means nothing on another platform, and what it is worth to have been touched so often depends on how
+many events there are; what is measured on the target is not copied either (:func:`measured_names`). Everything else is, or,
+for projections, perhaps aligned."""
 
 ENCODERS = "items.encoders."
 PROJECTIONS = "items.projections."
@@ -83,13 +75,24 @@ def usual_rules(model: TransRec, given: Sequence[SourceRule] = ()) -> list[Sourc
         model: for the target platform.
         given: by people; they go before, except that what is measured on the target anyway is never copied.
     """
-    measured: list[SourceRule] = []
-    tables: list[SourceRule] = []
-    for text in DEFAULT_RULES:
-        rule = SourceRule.parse(text)
-        if any(fnmatch.fnmatchcase(name, rule.pattern) for name in model.state_dict()):
-            (measured if rule.pattern.endswith(MEASURED) else tables).append(rule)
-    return [*measured, *given, *tables]
+    measured = [SourceRule(name, "fresh") for name in sorted(measured_names(model))]
+    usual = [SourceRule.parse(text) for text in DEFAULT_RULES]
+    names = list(model.state_dict())
+    return [*measured, *given, *(rule for rule in usual if any(fnmatch.fnmatchcase(name, rule.pattern) for name in names))]
+
+
+def measured_names(model: nn.Module) -> set[str]:
+    """The names of the buffers that are found anew on every platform, from its items, before anything learns there.
+
+    A module says which of its own they are, in an attribute ``found_anew``: the means on which projections centre items, and
+    what a user encoder finds by looking at all items.
+    """
+    return {
+        f"{path}.{own}".removeprefix(".")
+        for path, module in model.named_modules()
+        for own in getattr(module, "found_anew", ())
+        if own in dict(module.named_buffers(recurse=False))
+    }
 
 
 def projections_from(sources: Mapping[str, str], source: str) -> list[str]:

@@ -59,6 +59,14 @@ class UserEncoderContract(ABC):
         assert output.scored.isfinite().all(), "a user vector holds something that is not a finite number"
 
     @final
+    def test_no_histories_are_no_users(self) -> None:
+        """A batch without a user is one, too."""
+        users = self.make().eval()
+        items_BLD, mask_BL = _histories(users, (3, 2))
+        found, wanted = _read(users, items_BLD[:0], mask_BL[:0]).scored, _read(users, items_BLD, mask_BL).scored
+        assert found.shape == (0, *wanted.shape[1:]), f"of no histories it makes {tuple(found.shape)}"
+
+    @final
     def test_padding_has_no_influence(self) -> None:
         """Whatever stands in padded slots, and however many there are: the same user."""
         users = self.make().eval()

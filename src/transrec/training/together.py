@@ -107,8 +107,13 @@ class Together:
         own = slice(self._rank, None, self._ranks) if sizes[self._rank] else slice(0, 1)
         times_BL = None if batch.times_BL is None else batch.times_BL[own]
         output: UserOutput = users(items_UD[batch.history_BL[own]], batch.mask_BL[own], times_BL)
-        sent = self._exchange(output.vectors[: sizes[self._rank]], sizes, True)
-        return replace(output, vectors=torch.empty_like(sent).index_copy(0, order_B, sent), mask_BL=batch.mask_BL)
+
+        def of_all(own_B: Tensor) -> Tensor:
+            sent = self._exchange(own_B[: sizes[self._rank]], sizes, True)
+            return torch.empty_like(sent).index_copy(0, order_B, sent)
+
+        real = None if output.real is None else of_all(output.real.to(output.vectors.dtype)) > 0
+        return replace(output, vectors=of_all(output.vectors), mask_BL=batch.mask_BL, real=real)
 
 
 class _Exchanged(torch.autograd.Function):

@@ -193,6 +193,8 @@ class Trainer:
         """Tell what a long training is going to take, if anybody reads it."""
         console = self.console or Console(stderr=True)
         if self.settings.estimate and course.total - course.start >= LONG and not console.quiet:
+            if self.before_epoch is not None and not course.start:
+                self.before_epoch(task.model, 0)  # a step is as large as it will be
             found = estimated(self._rehearsal_of(task), batches, course, ask=self.settings.precision == "auto")
             console.print(str(found), highlight=False, markup=False, soft_wrap=True)
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from transrec.errors import ModelError
 from transrec.users.settings import UserSettings
-from transrec.views import UserKind, UserOutput
+from transrec.views import SharedInterests, UserKind, UserOutput
 
 
 class UserEncoder(nn.Module, ABC):
@@ -29,6 +29,8 @@ class UserEncoder(nn.Module, ABC):
             none where there is nothing but the whole.
         reads_views: whether ``forward`` takes items as :attr:`~transrec.views.ItemViews.side_by_side`, and not as vectors.
         attunes: whether training calls :meth:`attune` before every epoch.
+        found_anew: the names of its own buffers that :meth:`attune` fills; they are never copied to another platform.
+        discovers: whether histories are read in the light of interests that users share, see :meth:`interests`.
         mask_token: what stands in the place of an item that an objective hides, (D,); None in encoders that never hide one.
             It is a parameter of the encoder, not of the objective, so that it is saved and moves with it.
     """
@@ -41,6 +43,8 @@ class UserEncoder(nn.Module, ABC):
     nested: tuple[int, ...] = ()
     reads_views: bool = False
     attunes: bool = False
+    found_anew: tuple[str, ...] = ()
+    discovers: bool = False
     mask_token: nn.Parameter | None
 
     def __init__(self) -> None:
@@ -109,6 +113,18 @@ class UserEncoder(nn.Module, ABC):
             ModelError: this encoder does not.
         """
         raise ModelError(f"{type(self).__name__} has nothing to attune")
+
+    def interests(self, items_BLW: Tensor, mask_BL: Tensor) -> SharedInterests:  # noqa: ARG002
+        """The interests that histories are read in the light of, as they are after they have seen each other.
+
+        Args:
+            items_BLW: as :meth:`forward` takes items.
+            mask_BL: which slots hold an item, bool.
+
+        Raises:
+            ModelError: this encoder has none.
+        """
+        raise ModelError(f"{type(self).__name__} reads histories by their items alone")
 
     def add_adapters(self, inner: int) -> None:
         """Put an :class:`~transrec.users.adapter.Adapter` of this inner width behind every attention and feed-forward part.

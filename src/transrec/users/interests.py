@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transrec.errors import ModelError
 from transrec.users.encoder import UserEncoder
 from transrec.users.settings import InterestSettings
-from transrec.views import UserKind, UserOutput
+from transrec.views import SharedInterests, UserKind, UserOutput
 
 SHARPNESS = 8.0
 """Where the factor of cosines begins by which items are dealt out to interests."""
@@ -65,7 +65,8 @@ class InterestUserEncoder(UserEncoder):
             raise ModelError(f"interests are read from states, {type(inner).__name__} gives {inner.gives}")
         self.inner, self.settings = inner, settings
         self.causal, self.width, self.window = inner.causal, inner.width, inner.window
-        self.reads_times, self.reads_views, self.attunes = inner.reads_times, inner.reads_views, inner.attunes
+        self.reads_times, self.reads_views = inner.reads_times, inner.reads_views
+        self.attunes, self.discovers = inner.attunes, inner.discovers
         self.groups = settings.count - settings.with_state
         self.asking = Asking(self.groups, inner.width) if settings.seeds == "queries" else None
         self.ages = nn.Parameter(torch.zeros(inner.window))
@@ -120,6 +121,9 @@ class InterestUserEncoder(UserEncoder):
     def attune(self, items_VW: Tensor, *, generator: torch.Generator) -> None:
         self.inner.attune(items_VW, generator=generator)
 
+    def interests(self, items_BLW: Tensor, mask_BL: Tensor) -> SharedInterests:
+        return self.inner.interests(items_BLW, mask_BL)
+
     def add_adapters(self, inner: int) -> None:
         self.inner.add_adapters(inner)
 
@@ -157,7 +161,7 @@ class Dealing(nn.Module):
         """The logarithms; an interest that a user has not gets nothing."""
         directions_BND = F.normalize(vectors_BPKD, dim=-1).flatten(1, 2)
         cosines_BNL = directions_BND @ units_BLD.transpose(1, 2)
-        cosines_BPKL = cosines_BNL.view(*real_BPK.shape, -1)
+        cosines_BPKL = cosines_BNL.view(*real_BPK.shape, units_BLD.shape[1])
         # not minus infinity: the mean of an interest that gets nothing would have no value, and no gradient either
         return (self.sharpness * cosines_BPKL).masked_fill(~real_BPK[..., None], -1e9).log_softmax(dim=2)
 
@@ -191,4 +195,4 @@ def _means(logits_BPKL: Tensor, values_BLD: Tensor, seen_BPL: Tensor) -> Tensor:
     seen_BP1L = (seen_BPL | ~seen_BPL.any(dim=-1, keepdim=True))[:, :, None]
     shares_BPKL = logits_BPKL.masked_fill(~seen_BP1L, -torch.inf).softmax(dim=-1).to(values_BLD.dtype)
     means_BND = shares_BPKL.flatten(1, 2) @ values_BLD  # where nothing is seen all values are zero
-    return means_BND.view(*shares_BPKL.shape[:3], -1)
+    return means_BND.view(*shares_BPKL.shape[:3], values_BLD.shape[-1])

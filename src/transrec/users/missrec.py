@@ -6,7 +6,6 @@ Axes: B users, L history length, M views of an item, D width, W = (1 + M) D, K c
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any, final
 
 import torch
@@ -19,22 +18,7 @@ from transrec.users.encoder import UserEncoder
 from transrec.users.recency import RecencyMean
 from transrec.users.settings import UserSettings
 from transrec.users.transformer import TransformerBlock
-from transrec.views import UserKind, UserOutput
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Interests:
-    """The interests of some users.
-
-    Attributes:
-        vectors_BTD: of each.
-        mask_BT: which of them there are, bool; the real ones come first.
-        since_BT: the first slot of the history that shows it.
-    """
-
-    vectors_BTD: Tensor
-    mask_BT: Tensor
-    since_BT: Tensor
+from transrec.views import SharedInterests, UserKind, UserOutput
 
 
 @final
@@ -67,6 +51,8 @@ class MissrecUserEncoder(UserEncoder):
     gives: UserKind = "states"
     reads_views = True
     attunes = True
+    discovers = True
+    found_anew = ("centres",)
 
     def __init__(self, width: int, settings: UserSettings) -> None:
         super().__init__()
@@ -109,13 +95,7 @@ class MissrecUserEncoder(UserEncoder):
             states_BLD = self.recency(items_BLD, mask_BL, states_BLD)
         return UserOutput("states", states_BLD, mask_BL)
 
-    def interests(self, items_BLW: Tensor, mask_BL: Tensor) -> Interests:
-        """The interests of histories, after they have seen each other.
-
-        Args:
-            items_BLW: items with their views behind them.
-            mask_BL: which slots hold an item, bool.
-        """
+    def interests(self, items_BLW: Tensor, mask_BL: Tensor) -> SharedInterests:
         found = self.discovered(items_BLW, mask_BL)
         visible_BTT = found.mask_BT[:, None, :].expand(-1, found.mask_BT.shape[1], -1)
         if self.causal:
@@ -124,10 +104,10 @@ class MissrecUserEncoder(UserEncoder):
         vectors_BTD = self.dropout(found.vectors_BTD)
         for block in self.context:
             vectors_BTD = block(vectors_BTD, visible_BTT)
-        return Interests(self.context_norm(vectors_BTD), found.mask_BT, found.since_BT)
+        return SharedInterests(self.context_norm(vectors_BTD), found.mask_BT, found.since_BT)
 
     @torch.no_grad()
-    def discovered(self, items_BLW: Tensor, mask_BL: Tensor) -> Interests:
+    def discovered(self, items_BLW: Tensor, mask_BL: Tensor) -> SharedInterests:
         """The centres that the views of histories are nearest to, each once a user, in the order in which they are shown."""
         batch, length, numbers = items_BLW.shape
         many = numbers // self.width - 1
@@ -135,20 +115,25 @@ class MissrecUserEncoder(UserEncoder):
         there_BS = (views_BSD != 0).any(dim=-1) & mask_BL.repeat_interleave(many, dim=1)
         if not len(self.centres):
             nothing = there_BS[:, :1] & False
-            return Interests(items_BLW.new_zeros(batch, 1, self.width), nothing, nothing.long())
-        own_BS = nearest(views_BSD.masked_fill(~there_BS[..., None], 0.0).flatten(0, 1), self.centres).view_as(there_BS)
+            return SharedInterests(items_BLW.new_zeros(batch, 1, self.width), nothing, nothing.long())
+        units_SD = views_BSD.masked_fill(~there_BS[..., None], 0.0).flatten(0, 1)
+        with torch.autocast(units_SD.device.type, enabled=False):  # the same clusters in training as when it is served
+            own_BS = nearest(units_SD, self.centres).view_as(there_BS)
         earlier_BSS = (own_BS[:, :, None] == own_BS[:, None, :]) & there_BS[:, None, :]
         first_BS = there_BS & ~earlier_BSS.tril(-1).any(dim=-1)
         most = max(int(first_BS.sum(dim=1).max()), 1) if batch else 1
         order_BT = (~first_BS).int().argsort(dim=1, stable=True)[:, :most]
         mask_BT = first_BS.gather(1, order_BT)
         vectors_BTD = self.centres[own_BS.gather(1, order_BT)].masked_fill(~mask_BT[..., None], 0.0)
-        return Interests(vectors_BTD.to(items_BLW.dtype), mask_BT, order_BT // many)
+        return SharedInterests(vectors_BTD.to(items_BLW.dtype), mask_BT, order_BT // many)
 
     @torch.no_grad()
     def attune(self, items_VW: Tensor, *, generator: torch.Generator) -> None:
         views_ND = items_VW[:, self.width :].reshape(-1, self.width).to(self.centres)
         views_ND = views_ND[(views_ND != 0).any(dim=1)]
+        if not len(views_ND):  # nothing to divide: users are read by their items alone
+            self.centres = views_ND
+            return
         count = min(max(math.ceil(self.settings.ratio * len(views_ND)), 1), len(views_ND))
         if self.settings.clusters == "kmeans":
             self.centres = kmeans(views_ND, count, generator=generator)
@@ -197,9 +182,11 @@ class InterestAttention(nn.Module):
 
     def _attend(self, states_BLD: Tensor, interests_BTD: Tensor, seen_BLT: Tensor) -> Tensor:
         batch, length, width = states_BLD.shape
-        form = (batch, -1, self.heads, width // self.heads)
-        query_BHLd = self.query(states_BLD).view(form).transpose(1, 2)
-        key_BHTd, value_BHTd = (part.view(form).transpose(1, 2) for part in self.key_value(interests_BTD).chunk(2, dim=-1))
+        form = (self.heads, width // self.heads)
+        query_BHLd = self.query(states_BLD).unflatten(-1, form).transpose(1, 2)
+        key_BHTd, value_BHTd = (
+            part.unflatten(-1, form).transpose(1, 2) for part in self.key_value(interests_BTD).chunk(2, dim=-1)
+        )
         some_BL1 = seen_BLT.any(dim=-1, keepdim=True)
         share = self.dropout_share if self.training else 0.0
         # a position that sees none looks at all, so that nothing is divided by zero, and gets nothing of it
