@@ -92,8 +92,9 @@ class ExportedRun:
         states, vectors = (each[:, : scorer["width"]] for each in (states, vectors))
         if scorer["kind"] != "dot":
             states, vectors = (each / np.linalg.norm(each, axis=1, keepdims=True) for each in (states, vectors))
-        scores = scorer["scale"] * (vectors @ states.T).max(axis=1)
-        scores = (2 * scores - 2 if scorer["kind"] == "distance" else scores) + self.prior
+        scores = scorer["scale"] * (vectors @ states.T)
+        scores = 2 * scores - 2 if scorer["kind"] == "distance" else scores
+        scores = (scores - np.array([0.0, *(scorer["handicaps"] or [0.0] * (len(states) - 1))])).max(axis=1) + self.prior
         scores[places] = -np.inf
         best = np.argsort(-scores, kind="stable")[: min(k, len(scores) - len(set(places)))]
         return [(self.ids[place], self.titles[place], float(scores[place])) for place in best]

@@ -83,6 +83,13 @@ CHOICES: dict[str, dict[str, object]] = {
     "two interests": {"model.users.interests.count": 2},
     "three interests": {"model.users.interests.count": 3},
     "the state and two interests": {"model.users.interests": {"count": 3, "with_state": True}},
+    "the state and two interests, handicapped": {
+        "model.users.interests": {"count": 3, "with_state": True, "handicap": True},
+    },
+    "the state and two interests, handicapped, learning rate 0.002": {
+        "model.users.interests": {"count": 3, "with_state": True, "handicap": True},
+        "training.learning_rate": 0.002,
+    },
     "five interests": {"model.users.interests.count": 5},
     "three interests, one window an event": {
         "model.users.interests.count": 3,

@@ -278,7 +278,9 @@ def _build_scorer(settings: ModelSettings, items: ItemEncoder, users: UserEncode
         "views": lambda: FusedViewScorer(list(items.encoders), settings.temperature, settings.fusing),
     }
     scorer = made[settings.scorer]()
-    scorer = BestInterest(scorer) if users.gives == "interests" else scorer
+    if users.gives == "interests":
+        interests = settings.users.interests
+        scorer = BestInterest(scorer, handicapped=interests.count - 1 if interests.handicap else 0)
     return PrefixScorer(scorer, settings.scored_width) if settings.scored_width else scorer
 
 

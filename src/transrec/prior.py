@@ -36,6 +36,8 @@ class CountPrior(nn.Module):
     they mean among so many events: they stay behind, see :meth:`elsewhere`.
     """
 
+    far_going = True
+
     def __init__(self) -> None:
         super().__init__()
         self.popularity = nn.Parameter(torch.zeros(()))

@@ -1,16 +1,24 @@
 """The example serves an exported run where neither torch nor transrec can be imported, as the model itself would."""
 
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
+import torch
+from cases import SETTINGS, platform
 from exporting_ground import ExportedRun
+from rich.console import Console
 
 from transrec.data.histories import Histories
 from transrec.data.item import Item
 from transrec.model import TransRec
+from transrec.recipes.export import export
+from transrec.recipes.fitting import TrainSettings
+from transrec.recipes.train import train
 from transrec.retrieval.encoding import encode_given
 from transrec.retrieval.index import CatalogIndex, encode_histories
 
@@ -54,3 +62,24 @@ def test_its_command_line_prints_a_list(exported: ExportedRun) -> None:
     words = [sys.executable, EXAMPLE, exported.out, "--history", exported.dataset.catalog.ids[1], "--k", "3"]
     done = subprocess.run([*map(str, words), "--new", "sun"], capture_output=True, text=True, check=True)
     assert len(done.stdout.splitlines()) == 3 and "thing " in done.stdout
+
+
+def test_several_interests_count_as_in_the_model(tmp_path: Path) -> None:
+    dataset = platform(users=20, items=30).save(tmp_path / "data")
+    form = {"prior": "none", "users": {"interests": {"count": 3, "with_state": True, "handicap": True}}}
+    training = {"epochs": 1, "device": "cpu", "tensorboard": False}
+    chosen = {"model": SETTINGS.updated(form).model_dump(), "training": training, "tune": "frozen"}
+    settings = TrainSettings.from_mapping(chosen)
+    model, _ = train([tmp_path / "data"], settings, tmp_path / "run", console=Console(quiet=True))
+    with torch.no_grad():
+        model.scorer.handicaps.of_each.copy_(torch.tensor([0.5, 1.5]))
+    model.save(tmp_path / "run")
+    export(tmp_path / "run", tmp_path / "out", console=Console(quiet=True))
+    served = runpy.run_path(str(EXAMPLE))["ExportedRun"](tmp_path / "out")
+    assert served.manifest["scorer"]["handicaps"] == [0.5, 1.5]
+    index = CatalogIndex.of(model, dataset)
+    for rows in ([3, 8, 5], [1], [7, 2, 7, 9, 11, 4]):
+        scores = index.scores(encode_histories(model, index, Histories.from_lists([rows])))[0].numpy()
+        found = {item: score for item, _, score in served.recommend([dataset.catalog.ids[row] for row in rows], 30)}
+        expected = {item: scores[row] for row, item in enumerate(dataset.catalog.ids) if row not in rows}
+        assert found == {item: pytest.approx(score, abs=1e-4) for item, score in expected.items()}

@@ -39,10 +39,24 @@ def world(scorer: Scorer, *, counted: bool = True) -> tuple[CatalogIndex, Querie
     return CatalogIndex(vectors, scorer, None, known), Queries(users, histories)
 
 
+def handicapped() -> BestInterest:
+    scorer = BestInterest(CosineScorer(), handicapped=2)
+    assert scorer.handicaps is not None
+    scorer.handicaps.of_each.data.fill_(1.5)
+    return scorer
+
+
 @pytest.mark.parametrize("counted", [True, False])
 @pytest.mark.parametrize(
     "scorer",
-    [CosineScorer(), DotScorer(), DistanceScorer(), BestInterest(CosineScorer()), PrefixScorer(CosineScorer(), 12)],
+    [
+        CosineScorer(),
+        DotScorer(),
+        DistanceScorer(),
+        BestInterest(CosineScorer()),
+        handicapped(),
+        PrefixScorer(CosineScorer(), 12),
+    ],
 )
 def test_recall_is_what_is_found_and_scores_are_exact(scorer: Scorer, counted: bool) -> None:
     index, queries = world(scorer, counted=counted)

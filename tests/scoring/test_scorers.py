@@ -210,6 +210,25 @@ def test_of_several_interests_the_best_counts_whatever_their_order(inner: Scorer
 
 
 @pytest.mark.parametrize("inner", INNER)
+def test_with_handicaps_further_interests_have_to_win_by_them(inner: Scorer) -> None:
+    users, items, best = vectors(3, 3, 4), vectors(5, 4), BestInterest(inner, handicapped=2).double()
+    plain = BestInterest(inner)
+    assert torch.equal(best(users, items), plain(users, items)), "they begin at zero"
+    with torch.no_grad():
+        best.handicaps.of_each.copy_(torch.tensor([0.3, 1.7]))
+    off = torch.tensor([0, 0.3, 1.7]).double()
+    expected = torch.stack([inner(users[:, k], items) - off[k] for k in range(3)]).amax(dim=0)
+    assert torch.allclose(best(users, items), expected) and not torch.allclose(expected, plain(users, items))
+    assert torch.allclose(best.measured(users, items, items.norm(dim=1)), expected)
+    own = vectors(3, 6, 4)
+    everything = best(users, own.reshape(18, 4)).view(3, 3, 6)
+    assert torch.allclose(best.paired(users, own), everything[torch.arange(3), torch.arange(3)])
+    with torch.no_grad():
+        best.handicaps.of_each.fill_(1e6)
+    assert torch.equal(best(users, items), inner(users[:, 0], items)), "one vector, where several mislead"
+
+
+@pytest.mark.parametrize("inner", INNER)
 def test_one_interest_is_the_scorer_inside(inner: Scorer) -> None:
     users, items, best = vectors(3, 4), vectors(5, 4), BestInterest(inner)
     assert torch.equal(best(users[:, None], items), inner(users, items))

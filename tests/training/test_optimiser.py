@@ -84,6 +84,8 @@ def test_the_prior_can_go_as_far_as_it_must_in_a_short_training() -> None:
     assert prior_rate(20, settings.updated({"prior_reach": 0.0})) == 0.03
     [group] = [g for g in optimiser_groups(Case().model, settings, total=20) if g["peak"] == prior_rate(20, settings)]
     assert len(group["params"]) == 6  # type: ignore[arg-type]
+    several = Case(users={"interests": {"count": 3, "handicap": True}}).model
+    assert rates(several, settings)["scorer.handicaps.of_each"] == rates(several, settings)["prior.popularity"]
 
 
 def rates(model: TransRec, settings: TrainingSettings, **options: object) -> dict[str, tuple[float, float]]:

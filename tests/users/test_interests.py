@@ -173,6 +173,15 @@ def test_the_order_of_queries_changes_nothing_but_the_order_of_interests() -> No
     assert torch.allclose(users(items, mask).scored, before[:, [2, 0, 1]], atol=1e-6)
 
 
+def test_a_handicap_is_of_further_interests() -> None:
+    for count in (0, 1):
+        with pytest.raises(SettingsError, match="after the first"):
+            UserSettings.from_mapping({"interests": {"count": count, "handicap": True}})
+    case = Case(users={"interests": {"count": 3, "handicap": True}})
+    case.objective(case.model, case.model(case.batches.batch(0)), case.batches.batch(0)).total.backward()
+    assert case.model.scorer.handicaps.of_each.grad.all(), "each learns"
+
+
 def test_interests_are_read_from_states() -> None:
     with pytest.raises(ModelError, match="gives interests"):
         InterestUserEncoder(encoder(2), UserSettings.from_mapping({"interests": {"count": 2}}).interests)

@@ -97,13 +97,16 @@ class ScorerRecord(Settings):
 
     kind: Literal["cosine", "dot", "distance"]
     """cosine: scale times the cosine of state and vector; dot: their inner product; distance: twice the cosine, less two. Of
-    several interests the one with the highest score counts."""
+    several interests the one with the highest score counts, see handicaps."""
     scale: float
     """1 / temperature of cosine; 1 for the others."""
     temperature: float | None
     """What the cosine is divided by."""
     width: int | None = None
     """How many numbers of state and vector are compared, from the first on; all where it is not said."""
+    handicaps: list[float] | None = None
+    """Of several interests, what is taken off the score of the second, the third, and so on, before the highest is taken;
+    nothing where it is not said."""
 
     @classmethod
     def of(cls, scorer: Scorer) -> ScorerRecord:
@@ -115,7 +118,8 @@ class ScorerRecord(Settings):
         if isinstance(scorer, PrefixScorer):
             return cls.of(scorer.inner).model_copy(update={"width": scorer.reads})
         if isinstance(scorer, BestInterest):
-            return cls.of(scorer.inner)
+            given = None if scorer.handicaps is None else scorer.handicaps.of_each.tolist()
+            return cls.of(scorer.inner).model_copy(update={"handicaps": given})
         if isinstance(scorer, DistanceScorer):
             return cls(kind="distance", scale=1.0, temperature=None)
         if isinstance(scorer, CosineScorer):

@@ -15,8 +15,6 @@ from transrec.training.settings import TrainingSettings
 
 ENCODERS = "items.encoders."
 """Names of parameters in modality encoders begin with this."""
-PRIOR = "prior."
-"""Names of the numbers that say what counts are worth begin with this."""
 
 
 def optimiser_groups(
@@ -25,7 +23,8 @@ def optimiser_groups(
     """Parameters that learn, in groups by learning rate and weight decay.
 
     Modality encoders have a learning rate of their own, except for what starts fresh in them: the identity encoder's table,
-    and what a tuning rule added; so has the prior. With layer decay, lower blocks have a lower one. Vectors and scalars
+    and what a tuning rule added; so have the numbers that have far to go, those of modules with ``far_going`` (what counts
+    are worth, and what interests have to win by). With layer decay, lower blocks have a lower one. Vectors and scalars
     (biases, norms, temperatures, the scaling vectors of (IA)^3) do not decay, and what is pulled to an anchor does not
     either.
 
@@ -40,13 +39,14 @@ def optimiser_groups(
         ModelError: there is layer decay, and an encoder does not say what its blocks are.
     """
     depths = learning_depths(model, purpose="--training.layer-decay") if settings.layer_decay < 1 else {}
+    far = {id(own) for module in model.modules() if getattr(module, "far_going", False) for own in module.parameters()}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
         pretrained = name.startswith(ENCODERS) and not name.startswith(ENCODERS + "identity.") and not merged_into(name)
         rate = settings.encoder_learning_rate if pretrained else settings.learning_rate
-        if name.startswith(PRIOR):
+        if id(parameter) in far:
             rate = prior_rate(total, settings)
         rate *= settings.layer_decay ** depths.get(name, 0)
         decays = parameter.ndim > 1 and ".ia3_l." not in name and not (settings.anchor and name in anchored)

@@ -63,7 +63,8 @@ class TrainingSettings(Settings):
     encoder_learning_rate: float = Field(default=5e-5, gt=0)
     """Peak learning rate of the modality encoders. The paper uses 1e-4 for all."""
     prior_learning_rate: float = Field(default=0.03, gt=0)
-    """Peak learning rate of the few numbers that say what counts are worth; they have far to go and nothing to overfit."""
+    """Peak learning rate of the few numbers that say what counts are worth, and what further interests have to win by; they
+    have far to go and nothing to overfit."""
     prior_reach: float = Field(default=2.0, ge=0)
     """How far each of these numbers must be able to go in a training: where it is so short that their learning rate would
     not take them there, it is raised. 0 leaves it as it is."""

@@ -59,8 +59,14 @@ class InterestSettings(Settings):
     """Whether the first of them is the state of the encoder, the only vector that there is without interests, and the items
     are dealt out among the others. Where the next item follows from the latest ones, groups alone lose that."""
 
+    handicap: bool = False
+    """Whether each of them but the first counts only for what it scores above a learned number, so that a platform where
+    several interests mislead does without them."""
+
     @model_validator(mode="after")
     def _something_learns(self) -> Self:
+        if self.handicap and self.count < 2:
+            raise ValueError("a handicap is of interests after the first; give count 2 or more with handicap")
         if self.with_state and self.count == 1:
             raise ValueError("the state alone is what count 0 gives; give 2 or more with with_state")
         if self.seeds == "farthest" and not self.rounds:
