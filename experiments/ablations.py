@@ -42,8 +42,19 @@ HINGE: dict[str, object] = {"model.scorer": "distance", "model.prior": "none", "
 
 WIDTHS = [32, 64, 128, 256]
 
+
+def published() -> dict[str, object]:
+    """Everything of configs/paper.yaml but its encoders, which are those of the recipe here, and frozen."""
+    paper = read_yaml(HERE.parent / "configs" / "paper.yaml")
+    items = {f"model.items.{name}": paper["model"]["items"][name] for name in ("start", "standardise")}
+    model = {f"model.{name}": paper["model"][name] for name in ("users", "scorer", "prior")}
+    training = {f"training.{name}": value for name, value in paper["training"].items()}
+    return {**items, **model, **training, "stages": paper["stages"], "objective": paper["objective"]}
+
+
 CHOICES: dict[str, dict[str, object]] = {
     DEFAULT: {},
+    "as published, but for its encoders": published(),
     "without counts": {"model.prior": "none"},
     "projections not born similar": {"model.items.start": "random"},
     "users not born similar": {"model.users.start": "fresh"},
