@@ -19,7 +19,7 @@ from transrec.data.folders import local_folder, require_place
 from transrec.data.sealing import write_whole
 from transrec.data.splits import SplitSettings
 from transrec.errors import RunError
-from transrec.rules import Fate, summarised
+from transrec.rules import Fate, FateSummary, pace_columns, summarised
 from transrec.settings import Settings, read_yaml
 from transrec.weights import SETTINGS
 
@@ -227,7 +227,6 @@ def write_card(folder: Path, record: RunRecord, fates: Sequence[Fate], validatio
     """
     parts = summarised(fates)
     learning, total = sum(part.learning for part in parts), sum(part.total for part in parts if part.source != "drop")
-    rows = "\n".join(f"| `{r.part}` | {r.source} | {r.learning:,} | {r.total:,} |" for r in parts)
     learned = "\n".join(f"- {d.name} (fingerprint `{d.fingerprint}`)" for d in record.data)
     numbers = "\n".join(f"| {name} | {_told(value)} |" for name, value in validation.items())
     origin = f"It started from the run `{Path(record.source).name}`." if record.source else "It started from no other run."
@@ -260,9 +259,7 @@ These numbers chose the weights, so they flatter. `transrec evaluate` opens the 
 
 ## Parameters
 
-| part | from | learning | all |
-|---|---|---|---|
-{rows}
+{_parts(parts)}
 
 ## Use
 
@@ -279,6 +276,18 @@ The model repeats what its platform's users did, popularity and all. It was meas
 which item a user took next, not which one would have pleased them most.
 """,
     )
+
+
+def _parts(rows: Sequence[FateSummary]) -> str:
+    """The table of the model's parts."""
+    paces = pace_columns(rows)
+    headings = ["part", "from", "learning", "all", *paces]
+    told = [
+        [f"`{row.part}`", row.source, f"{row.learning:,}", f"{row.total:,}", *cells]
+        for row, *cells in zip(rows, *paces.values(), strict=True)
+    ]
+    lines = [" | ".join(cells) for cells in [headings, *told]]
+    return "\n".join([f"| {lines[0]} |", "|" + "---|" * len(headings), *(f"| {line} |" for line in lines[1:])])
 
 
 def _told(value: object) -> str:

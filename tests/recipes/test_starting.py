@@ -105,11 +105,11 @@ def test_training_starts_from_the_aligned_projection(
 def test_a_run_that_goes_on_remembers_what_was_aligned(
     source: Path, target: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from transrec.recipes import fitting
+    from transrec.recipes import lesson
 
     promise(monkeypatch, 0.1, 0.2, 0.1, 0.2)
     whole = moved(source, target, tmp_path / "whole", epochs=3)
-    real, left = fitting.mean_validation, [1, 2]
+    real, left = lesson.mean_validation, [1, 2]
 
     def interrupted(*arguments: Any, **options: Any) -> Mapping[str, float]:
         if not left:
@@ -118,7 +118,7 @@ def test_a_run_that_goes_on_remembers_what_was_aligned(
         return real(*arguments, **options)
 
     with monkeypatch.context() as patched:
-        patched.setattr(fitting, "mean_validation", interrupted)
+        patched.setattr(lesson, "mean_validation", interrupted)
         with pytest.raises(KeyboardInterrupt):
             moved(source, target, tmp_path / "broken", epochs=3)
     again = moved(source, target, tmp_path / "broken", epochs=3, resume=True)

@@ -15,7 +15,7 @@ from transrec.data.dataset import Dataset
 from transrec.data.worlds import World
 from transrec.items.scratch import new_text_backbone
 from transrec.model import TransRec
-from transrec.recipes import fitting
+from transrec.recipes import lesson
 from transrec.recipes.fitting import TrainSettings, TransferSettings
 from transrec.recipes.train import train
 from transrec.recipes.transfer import transfer
@@ -62,14 +62,14 @@ def moved(source: Path, dataset: Dataset, out: Path, *, resume: bool = False, **
 
 def interrupt_after(validations: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next validations are as they were, and then the person presses Ctrl-C."""
-    remaining = [fitting.mean_validation] * validations
+    remaining = [lesson.mean_validation] * validations
 
     def validation(*arguments: Any, **options: Any) -> Mapping[str, float]:
         if not remaining:
             raise KeyboardInterrupt
         return remaining.pop()(*arguments, **options)
 
-    monkeypatch.setattr(fitting, "mean_validation", validation)
+    monkeypatch.setattr(lesson, "mean_validation", validation)
 
 
 def same(one: TransRec, other: TransRec) -> bool:

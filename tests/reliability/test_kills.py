@@ -18,7 +18,7 @@ POINTS = {
     "before the first state": ("transrec.training.checkpoint:save_checkpoint", 1, "before"),
     "while a state is written": ("transrec.training.checkpoint:seal", 9, "before"),
     "between a step and its state": ("transrec.training.finite:FiniteWatch.allows", 12, "after"),
-    "in a validation": ("transrec.recipes.fitting:mean_validation", 3, "before"),
+    "in a validation": ("transrec.recipes.lesson:mean_validation", 3, "before"),
     "while the run is written": ("transrec.runs:write_whole", 4, "after"),
 }
 """Where a process kills itself: the function, the how manieth call, before it or after."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from transrec.data.catalog import Catalog
 from transrec.model import ModelSettings, TransRec
-from transrec.rules import Tuning, anchored, apply_tuning, fates, initial_sources, summarised, untaught
+from transrec.rules import Fate, Tuning, anchored, apply_tuning, fates, initial_sources, summarised, untaught, with_earlier
 
 Platform = Callable[..., Catalog]
 Settings = Callable[..., ModelSettings]
@@ -79,3 +79,13 @@ def test_what_learned_in_an_earlier_training_is_no_longer_untaught(platform: Pla
     model.scorer.requires_grad_()
     before = fates(model, sources)
     assert untaught(sources, before) == untaught(sources) - {"scorer.log_scale"}
+
+
+def test_of_several_trainings_the_pace_of_the_last_that_moves_a_parameter_is_said() -> None:
+    first = Fate("first", (2,), "backbone", True, rate=0.1, from_epoch=3, held=True)
+    both = Fate("both", (2,), "fresh", True, rate=0.2, from_epoch=1)
+    never = Fate("never", (2,), "backbone", False)
+    added = Fate("layer.lora_A", (2,), "lora", True, "layer.weight", rate=0.3, from_epoch=2)
+    resting = Fate("first", (2,), "backbone", False)
+    again = Fate("both", (2,), "fresh", True, rate=0.4, from_epoch=2)
+    assert with_earlier([resting, again, never], [first, both, never, added]) == [first, again, never, added]

@@ -13,7 +13,7 @@ from cases import Case, platform
 from transrec.errors import TrainingError
 from transrec.model import ModelSettings, TransRec
 from transrec.rules import Tuning, apply_tuning
-from transrec.training.optimiser import optimiser_groups, prior_rate, rate_factor, set_rates
+from transrec.training.optimiser import Pace, optimiser_groups, paces, prior_rate, rate_factor, set_rates
 from transrec.training.settings import TrainingSettings
 
 SETTINGS = TrainingSettings(learning_rate=0.5, encoder_learning_rate=0.25, weight_decay=0.125)
@@ -127,3 +127,16 @@ def test_what_is_anchored_does_not_decay_as_well() -> None:
     found = rates(model, SETTINGS.updated({"anchor": 1.0}), anchored=held)
     assert found[held[0]] == (0.5, 0.0)
     assert found["users.blocks.0.expand.weight"] == (0.5, 0.125)
+
+
+def test_paces_say_what_the_groups_are_made_of(text_case: Callable[..., Any]) -> None:
+    model = text_case(tune="top:1").model
+    settings = SETTINGS.updated({"layer_decay": 0.5, "unfreeze_every": 2, "anchor": 1.0})
+    held = [name for name, _ in model.named_parameters() if ".backbone." in name]
+    found = paces(model, settings, held, total=100)
+    assert {name: (pace.rate, pace.decay) for name, pace in found.items()} == rates(model, settings, anchored=held)
+    assert list(found) == [name for name, p in model.named_parameters() if p.requires_grad]
+    top = {name: pace for name, pace in found.items() if ".backbone." in name}
+    assert set(top.values()) == {Pace(0.25, 0.0, 3, held=True)} and all(".layer.1." in name for name in top)
+    assert {(pace.from_epoch, pace.held) for name, pace in found.items() if name not in top} == {(1, False)}
+    assert not any(pace.held for pace in paces(model, SETTINGS, held, total=100).values()), "the anchor is off"

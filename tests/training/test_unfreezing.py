@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from transrec.errors import TrainingError
+from transrec.training.optimiser import paces
+from transrec.training.settings import TrainingSettings
 from transrec.training.unfreezing import Unfreezing
 
 Make = Callable[..., Any]
@@ -38,6 +40,19 @@ def test_blocks_begin_from_the_top_and_embeddings_last(text_case: Make, every: i
         assert learning(model) == expected(model, step // 3, every), step
     unfreezing.end()
     assert learning(model) == every_name
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_the_epoch_that_is_told_is_the_one_in_which_a_parameter_begins(text_case: Make, every: int) -> None:
+    model = text_case().model
+    told = paces(model, TrainingSettings(unfreeze_every=every), total=30)
+    unfreezing = Unfreezing(model, every, per_epoch=3, total=30)
+    begun: dict[str, int] = {}
+    for epoch in range(1, 11):
+        unfreezing.at(3 * (epoch - 1))
+        begun |= {name: epoch for name in learning(model) if name not in begun}
+    assert {name: pace.from_epoch for name, pace in told.items()} == begun
+    assert {begun[BACKBONE + part] for part in ("embeddings.LayerNorm.weight",)} == {1 + 3 * every}
 
 
 def test_without_it_everything_learns_from_the_start(text_case: Make) -> None:

@@ -5,42 +5,38 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from pydantic import field_validator
 from rich.console import Console
 
-from transrec.data.batches import SequenceBatch
 from transrec.data.dataset import Dataset
 from transrec.data.splits import Split, SplitSettings, split_of
 from transrec.errors import ModelError
 from transrec.model import ModelSettings, TransRec
 from transrec.objectives import ObjectiveSettings, build_objective
-from transrec.recipes.attuning import attune
-from transrec.recipes.platform import Platform, batches_of
+from transrec.recipes.lesson import Lesson
+from transrec.recipes.platform import Platform
 from transrec.recipes.showing import fate_table
 from transrec.recipes.sizing import found_sizes
 from transrec.recipes.stages import Stage, StageSettings, as_value_error, course_of, stage_folders, stage_to_resume
-from transrec.recipes.starting import Choosing, begin, mean_validation
-from transrec.recipes.weighing import weigh_popularity
+from transrec.recipes.starting import Choosing, begin
 from transrec.rules import (
     Fate,
     SourceRule,
     Tuning,
-    anchored,
     apply_tuning,
-    fates,
     merge,
     merged_copy,
     untaught,
+    with_earlier,
 )
 from transrec.runs import DataRecord, RunRecord, read_sources, write_card, write_parameters
 from transrec.settings import Settings
 from transrec.training.checkpoint import Keeper
 from transrec.training.settings import TrainingSettings
-from transrec.training.trainer import Fit, Trainer, processes, resolve_device
+from transrec.training.trainer import Fit, processes, resolve_device
 
 
 class FitSettings(Settings, ABC):
@@ -171,14 +167,12 @@ def fit(
         sources |= apply_tuning(
             model, Tuning.parse(stage.tune), fresh=untaught(sources, became), seed=settings.training.seed
         )
-        now = fates(model, sources)
-        became = with_earlier(now, became)
         if place < begun:
+            became = with_earlier(Lesson.of(model, prepared, stage, sources).fates, became)
             merge(model)
             continue
         if len(course) > 1:
             console.rule(f"stage {place + 1} of {len(course)}: {stage.objective.kind}, tuning {stage.tune}")
-        console.print(fate_table(now))
         model.to(device)
         resume = run.resume and place == begun
         if resume and folder:
@@ -188,10 +182,12 @@ def fit(
         starts = place == 0 and not run.resume
         if starts:
             sources = begin(model, platforms, sources, stage.training, Choosing(run.projections_open, console))
-            became = now = fates(model, sources)
         found = found_sizes(model, platforms, stage, console=console)
         stage = replace(stage, training=stage.training.updated(found))
         record = record.with_training(place, found)
+        lesson = Lesson.of(model, platforms, stage, sources, folder=folder, console=console)
+        became = with_earlier(lesson.fates, became)
+        console.print(fate_table(lesson.fates))
         ranks.wait_for_everyone()
         if run.folder and ranks.is_main_process:
             if starts:  # else what is there already is worth more than fresh weights
@@ -199,21 +195,12 @@ def fit(
             if starts or found:
                 record.write(run.folder)
             write_parameters(run.folder, became)
-        trainer = _trainer(stage.training, folder, platforms, anchored(now), console)
-        result = fit_stage(model, platforms, stage, trainer, resume=resume)
+        result = lesson.fit(model, resume=resume)
         merge(model)
     if run.folder and ranks.is_main_process:
         model.save(run.folder)
         write_card(run.folder, record, became, {settings.training.metric: f"{result.best:.4f}", **asdict(result)})
     return result
-
-
-def _trainer(
-    settings: TrainingSettings, folder: Path | None, platforms: Sequence[Platform], held: Sequence[str], console: Console
-) -> Trainer:
-    """The trainer of one stage, which knows the platforms' items by name and shows them to a user encoder that asks."""
-    ids, before = partial(_ids, platforms), partial(attune, platforms, settings.seed)
-    return Trainer(settings, folder, console=console, anchored=held, name_items=ids, before_epoch=before)
 
 
 def _go_on(folder: Path, stage: Stage, model: TransRec) -> None:
@@ -222,50 +209,9 @@ def _go_on(folder: Path, stage: Stage, model: TransRec) -> None:
         Keeper.load_weights(folder, model)
 
 
-def fit_stage(
-    model: TransRec, platforms: Sequence[Platform], stage: Stage, trainer: Trainer, *, resume: bool = False
-) -> Fit:
-    """One training of a course: the model goes in with the weights of the one before and comes out with those of this one.
-
-    Args:
-        model: tuned for this stage, on its device.
-        platforms: what to learn from.
-        stage: what to learn, and how.
-        trainer: of this stage.
-        resume: whether to go on from the last checkpoint in the trainer's folder.
-    """
-    objective = build_objective(stage.objective, model, seed=stage.training.seed)
-    batches = batches_of(platforms, objective, stage.training)
-
-    def validate(learned: TransRec) -> Mapping[str, float]:
-        return mean_validation(learned, platforms, users=stage.training.validation_users)
-
-    with objective.lending(model):
-        result = trainer.fit(model, objective, batches, validate, resume=resume)
-    if model.prior is None or not objective.asks_counts:
-        return result
-    loop = stage.training
-    weighed = weigh_popularity(
-        model, platforms, metric=loop.metric, users=loop.weighing_users, allowance=loop.rare_allowance
-    )
-    if trainer.console:
-        told = f"popularity x {weighed.factor:g}, what is new {weighed.added:+g}; {loop.metric} {weighed.reached:.4f}"
-        spent = (
-            "" if weighed.reached == weighed.highest else f", of at most {weighed.highest:.4f}, for the sake of rare items"
-        )
-        trainer.console.print(f"weighed by validation: {told}{spent}", highlight=False)
-    return replace(result, best=weighed.highest, weighed=weighed.settings)
-
-
 def writes(settings: FitSettings) -> bool:
     """Whether this process is the one that writes the run folder; where several train together the first does."""
     return bool(processes(resolve_device(settings.training.device)).is_main_process)
-
-
-def _ids(platforms: Sequence[Platform], batch: SequenceBatch) -> list[str]:
-    """The ids of a batch's items."""
-    ids = platforms[batch.items.platform].dataset.catalog.ids
-    return [ids[row] for row in batch.rows_U.tolist()]
 
 
 def check_course(model: TransRec, course: Sequence[Stage]) -> None:
@@ -288,14 +234,6 @@ def check_course(model: TransRec, course: Sequence[Stage]) -> None:
             remedy="train with --model.prior none, or with the objective softmax or gbce; a run that has a prior is "
             "transferred with one of these",
         )
-
-
-def with_earlier(now: Sequence[Fate], before: Sequence[Fate]) -> list[Fate]:
-    """The fates of parameters after one more stage: what learned in any stage has learned."""
-    learned = {fate.name for fate in before if fate.learns}
-    there = {fate.name for fate in now}
-    merged = [fate for fate in before if fate.merged_into and fate.name not in there]
-    return [*(replace(fate, learns=fate.learns or fate.name in learned) for fate in now), *merged]
 
 
 def record_of(

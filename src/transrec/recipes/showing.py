@@ -9,19 +9,22 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from transrec.rules import Fate, summarised
+from transrec.rules import Fate, pace_columns, summarised
 
 
 def fate_table(fates: Sequence[Fate]) -> Table:
-    """What becomes of every part of a model: where it comes from and how much of it learns."""
+    """What becomes of every part of a model: where it comes from, how much of it learns, and how where that differs."""
     table = Table(title="parameters", title_justify="left")
-    table.add_column("part")
-    table.add_column("from")
-    table.add_column("learning", justify="right")
-    table.add_column("all", justify="right")
+    table.add_column("part", overflow="fold")
+    table.add_column("from", overflow="fold")
+    table.add_column("learning", justify="right", no_wrap=True)
+    table.add_column("all", justify="right", no_wrap=True)
     rows = summarised(fates)
-    for row in rows:
-        table.add_row(row.part, row.source, f"{row.learning:,}", f"{row.total:,}")
+    paces = pace_columns(rows)
+    for heading in paces:
+        table.add_column(heading, justify="right", overflow="fold")
+    for row, *cells in zip(rows, *paces.values(), strict=True):
+        table.add_row(row.part, row.source, f"{row.learning:,}", f"{row.total:,}", *cells)
     table.add_section()
     kept = [row for row in rows if row.source != "drop"]
     table.add_row("sum", "", f"{sum(r.learning for r in kept):,}", f"{sum(r.total for r in kept):,}")

@@ -19,7 +19,7 @@ from transrec.reports.missing import Missing
 from transrec.reports.people import People
 from transrec.reports.places import Map
 from transrec.reports.results import Measured, Verdict
-from transrec.rules import FateSummary, summarised
+from transrec.rules import FateSummary, pace_columns, summarised
 
 FIGURE_WIDTH = 1200
 """Pixels; a wider figure is shrunk."""
@@ -40,6 +40,7 @@ class Chapter:
         places: the map of item vectors.
         people: some users.
         parts: what each part of the model did.
+        paces: how, where that differs: further columns of the table of parts by their heading, a text for each part.
         commands: what was done and can be done again, by what it does.
     """
 
@@ -53,6 +54,7 @@ class Chapter:
     places: Map | Missing
     people: People | Missing
     parts: Sequence[FateSummary] | Missing
+    paces: Mapping[str, Sequence[str]]
     commands: Mapping[str, str]
 
     @property
@@ -88,6 +90,7 @@ class Chapter:
             people: some users.
         """
         own = run.record.data[0].fingerprint
+        parts = summarised(run.fates)
         documents = sorted(run.evaluations.values(), key=lambda found: found.get("dataset", {}).get("fingerprint") != own)
         measured = [Measured.of(found, name=f"{slug}-measured{place}") for place, found in enumerate(documents)]
         verdicts = [
@@ -106,7 +109,8 @@ class Chapter:
             verdicts=verdicts or Missing("Whether this run helps on another platform has not been asked.", comparing(run)),
             places=places,
             people=people,
-            parts=summarised(run.fates) or Missing("Nothing says what became of the parameters.", resuming(run)),
+            parts=parts or Missing("Nothing says what became of the parameters.", resuming(run)),
+            paces=pace_columns(parts),
             commands=_commands(run),
         )
 

@@ -6,9 +6,9 @@ Pre-training and transfer are the same training; what differs is written here, a
 from __future__ import annotations
 
 from transrec.rules.depth import blocks_above, learning_depths
-from transrec.rules.fate import Fate, FateSummary, anchored, fates, summarised, untaught
+from transrec.rules.fate import Fate, anchored, fates, untaught, with_earlier
 from transrec.rules.fraction import Fraction
-from transrec.rules.mergeable import merge, merged_copy, merged_into
+from transrec.rules.mergeable import merge, merged_copy, merged_into, plain_name
 from transrec.rules.sources import (
     DEFAULT_RULES,
     PROJECTIONS,
@@ -21,6 +21,7 @@ from transrec.rules.sources import (
     projections_from,
     usual_rules,
 )
+from transrec.rules.summary import FateSummary, pace_columns, summarised
 from transrec.rules.tuning import Tuning, apply_tuning
 
 __all__ = [
@@ -44,8 +45,11 @@ __all__ = [
     "merge",
     "merged_copy",
     "merged_into",
+    "pace_columns",
+    "plain_name",
     "projections_from",
     "summarised",
     "untaught",
     "usual_rules",
+    "with_earlier",
 ]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-
-import torch
+from dataclasses import dataclass, replace
 
 from transrec.model import TransRec
 from transrec.rules.fraction import is_fraction
@@ -26,6 +24,9 @@ class Fate:
             by this tuning rule; or ``"drop"``: the source run had it and this model has not.
         learns: whether training moves it.
         merged_into: the parameter that it becomes a part of when the training ends; None when it stays one of its own.
+        rate: its peak learning rate; None where it does not learn, or nothing says at which.
+        from_epoch: the epoch in which it begins to learn, the first being 1, if the training gets there; None as above.
+        held: whether it is pulled to where it started.
     """
 
     name: str
@@ -33,6 +34,9 @@ class Fate:
     source: str
     learns: bool
     merged_into: str | None = None
+    rate: float | None = None
+    from_epoch: int | None = None
+    held: bool = False
 
 
 def fates(model: TransRec, sources: Mapping[str, str]) -> list[Fate]:
@@ -65,31 +69,16 @@ def anchored(fates: Sequence[Fate]) -> list[str]:
     return [fate.name for fate in fates if fate.learns and fate.source in ("copy", "aligned", "backbone")]
 
 
-@dataclass(frozen=True, slots=True)
-class FateSummary:
-    """One row of the table that people are shown.
-
-    Attributes:
-        part: of the model, such as ``"items.encoders.text"``.
-        source: where it comes from.
-        learning: parameters (numbers, not tensors) that learn.
-        total: parameters.
-    """
-
-    part: str
-    source: str
-    learning: int
-    total: int
+def with_earlier(now: Sequence[Fate], before: Sequence[Fate]) -> list[Fate]:
+    """The fates of parameters after one more training: what learned in any has learned, at the pace of the last in which."""
+    paced = {fate.name: fate for fate in before if fate.learns}
+    there = {fate.name for fate in now}
+    merged = [fate for fate in before if fate.merged_into and fate.name not in there]
+    return [*(fate if fate.learns else _as_before(fate, paced.get(fate.name)) for fate in now), *merged]
 
 
-def summarised(fates: Sequence[Fate]) -> list[FateSummary]:
-    """Fates added up by part and source, in the model's order."""
-    rows: dict[tuple[str, str], list[int]] = {}
-    for fate in fates:
-        parts = fate.name.split(".")
-        depth = 3 if parts[0] == "items" and len(parts) > 3 else 2 if parts[0] == "items" else 1
-        row = rows.setdefault((".".join(parts[:depth]), fate.source), [0, 0])
-        size = int(torch.Size(fate.shape).numel())
-        row[0] += size * fate.learns
-        row[1] += size
-    return [FateSummary(part, source, learning, total) for (part, source), (learning, total) in rows.items()]
+def _as_before(fate: Fate, before: Fate | None) -> Fate:
+    """The fate of a parameter that rests now and may have learned before."""
+    if before is None:
+        return fate
+    return replace(fate, learns=True, rate=before.rate, from_epoch=before.from_epoch, held=before.held)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import final
 
@@ -11,6 +11,11 @@ import torch
 from torch import nn
 
 from transrec.errors import RunError, TrainingError
+
+
+def held_parameters(model: nn.Module, names: Collection[str], strength: float) -> Mapping[str, nn.Parameter]:
+    """What an anchor of this strength holds, by name: those of the named parameters that learn; nothing at 0."""
+    return {name: p for name, p in model.named_parameters() if strength and name in names and p.requires_grad}
 
 
 @final
@@ -32,7 +37,7 @@ class Anchor:
 
     def __init__(self, model: nn.Module, names: Collection[str], strength: float) -> None:
         self._strength = strength
-        held = {name: p for name, p in model.named_parameters() if strength and name in names and p.requires_grad}
+        held = held_parameters(model, names, strength)
         if strength and not held:
             raise TrainingError(
                 "everything that learns starts fresh, so there is nothing to hold it to",

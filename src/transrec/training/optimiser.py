@@ -1,9 +1,10 @@
-"""Optimiser groups and the schedule: what learns, how fast, at which step."""
+"""Paces, optimiser groups and the schedule: what learns, how fast, at which step."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Collection
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -11,16 +12,33 @@ from torch import nn
 from transrec.errors import TrainingError
 from transrec.model import TransRec
 from transrec.rules import learning_depths, merged_into
+from transrec.training.anchor import held_parameters
 from transrec.training.settings import TrainingSettings
+from transrec.training.unfreezing import resting_epochs
 
 ENCODERS = "items.encoders."
 """Names of parameters in modality encoders begin with this."""
 
 
-def optimiser_groups(
-    model: TransRec, settings: TrainingSettings, anchored: Collection[str] = (), *, total: int
-) -> list[dict[str, object]]:
-    """Parameters that learn, in groups by learning rate and weight decay.
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast one parameter learns, and from when on.
+
+    Attributes:
+        rate: its peak learning rate.
+        decay: its weight decay.
+        from_epoch: the epoch in which it begins to learn; the first is 1.
+        held: whether the anchor pulls it to where it started.
+    """
+
+    rate: float
+    decay: float
+    from_epoch: int
+    held: bool
+
+
+def paces(model: TransRec, settings: TrainingSettings, anchored: Collection[str] = (), *, total: int) -> dict[str, Pace]:
+    """How every parameter that learns does so, by its name, in the model's order.
 
     Modality encoders have a learning rate of their own, except for what starts fresh in them: the identity encoder's table,
     and what a tuning rule added; so have the numbers that have far to go, those of modules with ``far_going`` (what counts
@@ -31,16 +49,18 @@ def optimiser_groups(
     Args:
         model: after the tuning rule.
         settings: see there.
-        anchored: names of the parameters that the anchor pulls, if it does.
+        anchored: names of the parameters that the anchor pulls, if there is one.
         total: steps of the training.
 
     Raises:
-        TrainingError: nothing learns.
-        ModelError: there is layer decay, and an encoder does not say what its blocks are.
+        TrainingError: blocks are to be unfrozen, and no backbone learns.
+        ModelError: there is layer decay or unfreezing, and an encoder does not say what its blocks are.
     """
     depths = learning_depths(model, purpose="--training.layer-decay") if settings.layer_decay < 1 else {}
+    resting = resting_epochs(model, settings.unfreeze_every)
+    held = held_parameters(model, anchored, settings.anchor)
     far = {id(own) for module in model.modules() if getattr(module, "far_going", False) for own in module.parameters()}
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    found = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
@@ -49,14 +69,35 @@ def optimiser_groups(
         if id(parameter) in far:
             rate = prior_rate(total, settings)
         rate *= settings.layer_decay ** depths.get(name, 0)
-        decays = parameter.ndim > 1 and ".ia3_l." not in name and not (settings.anchor and name in anchored)
-        decay = settings.weight_decay if decays else 0.0
-        groups.setdefault((rate, decay), []).append(parameter)
+        decays = parameter.ndim > 1 and ".ia3_l." not in name and name not in held
+        found[name] = Pace(rate, settings.weight_decay if decays else 0.0, 1 + resting.get(name, 0), name in held)
+    return found
+
+
+def optimiser_groups(
+    model: TransRec, settings: TrainingSettings, anchored: Collection[str] = (), *, total: int
+) -> list[dict[str, object]]:
+    """Parameters that learn, in groups by learning rate and weight decay; see :func:`paces`.
+
+    Args:
+        model: after the tuning rule.
+        settings: see there.
+        anchored: names of the parameters that the anchor pulls, if there is one.
+        total: steps of the training.
+
+    Raises:
+        TrainingError: nothing learns, or blocks are to be unfrozen, and no backbone learns.
+        ModelError: there is layer decay or unfreezing, and an encoder does not say what its blocks are.
+    """
+    parameters = dict(model.named_parameters())
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, pace in paces(model, settings, anchored, total=total).items():
+        groups.setdefault((pace.rate, pace.decay), []).append(parameters[name])
     if not groups:
         raise TrainingError("no parameter learns", remedy="choose --tune full, top:N or frozen")
     return [
-        {"params": parameters, "lr": rate, "peak": rate, "weight_decay": decay}
-        for (rate, decay), parameters in sorted(groups.items(), key=lambda entry: entry[0])
+        {"params": group, "lr": rate, "peak": rate, "weight_decay": decay}
+        for (rate, decay), group in sorted(groups.items(), key=lambda entry: entry[0])
     ]
 
 

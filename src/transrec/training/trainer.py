@@ -24,7 +24,7 @@ from transrec.training.finite import FiniteWatch, NameItems
 from transrec.training.log import TrainingLog
 from transrec.training.loop import BeforeEpoch, Loop
 from transrec.training.loop import Validate as Validate
-from transrec.training.optimiser import optimiser_groups
+from transrec.training.optimiser import Pace, optimiser_groups, paces
 from transrec.training.precision import rounds_to_bfloat16
 from transrec.training.rehearsal import Rehearsal
 from transrec.training.repeating import repeatable
@@ -134,8 +134,7 @@ class Trainer:
         """
         settings = self.settings
         accelerator = _accelerator(settings)
-        per_epoch = max(1, batches.steps_per_epoch // settings.accumulate)
-        total = min(settings.epochs * per_epoch, settings.max_steps or settings.epochs * per_epoch)
+        per_epoch, total = self._steps(batches)
         optimiser = torch.optim.AdamW(optimiser_groups(model, settings, self.anchored, total=total))
         alone = Task(model, objective, _together(accelerator))
         task, optimiser = accelerator.prepare(alone, optimiser)
@@ -178,6 +177,21 @@ class Trainer:
         model.eval()
         assert progress.best is not None
         return Fit(progress.step, progress.best_step, progress.best, progress.step < total)
+
+    def paces(self, model: TransRec, batches: Batches) -> dict[str, Pace]:
+        """How every parameter of the model that learns would do so in a training on these batches, by its name.
+
+        Raises:
+            TrainingError: blocks are to be unfrozen, and no backbone learns.
+            ModelError: there is layer decay or unfreezing, and an encoder does not say what its blocks are.
+        """
+        return paces(model, self.settings, self.anchored, total=self._steps(batches)[1])
+
+    def _steps(self, batches: Batches) -> tuple[int, int]:
+        """Steps of an epoch, and of the whole training."""
+        per_epoch = max(1, batches.steps_per_epoch // self.settings.accumulate)
+        whole = self.settings.epochs * per_epoch
+        return per_epoch, min(whole, self.settings.max_steps or whole)
 
     def rehearsal(self, model: TransRec, objective: Objective) -> Rehearsal:
         """Steps of such a training, to try what they take, on the device that the model is on."""

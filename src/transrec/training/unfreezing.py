@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import final
-
-from torch import nn
 
 from transrec.errors import TrainingError
 from transrec.model import TransRec
 from transrec.rules import learning_depths
 
 PURPOSE = "--training.unfreeze-every"
+
+
+def resting_epochs(model: TransRec, every: int | None) -> Mapping[str, int]:
+    """How many epochs each parameter of a backbone rests before it learns, by its name; what is not named does not rest.
+
+    Args:
+        model: what is to learn in the end learns now.
+        every: epochs between one block and the next; None for no unfreezing at all.
+
+    Raises:
+        TrainingError: no backbone learns.
+        ModelError: an encoder does not say what its blocks are.
+    """
+    if every is None:
+        return {}
+    depths = learning_depths(model, purpose=PURPOSE)
+    if not depths:
+        raise TrainingError("no backbone learns, so there is nothing to unfreeze", where=PURPOSE, remedy="leave it out")
+    return {name: every * (1 + depth) for name, depth in depths.items()}
 
 
 @final
@@ -34,23 +52,17 @@ class Unfreezing:
     """
 
     def __init__(self, model: TransRec, every: int | None, *, per_epoch: int, total: int) -> None:
-        self._begin: dict[str, int] = {}
-        self._parameters: dict[str, nn.Parameter] = {}
-        if every is None:
-            return
-        depths = learning_depths(model, purpose=PURPOSE)
-        if not depths:
-            raise TrainingError("no backbone learns, so there is nothing to unfreeze", where=PURPOSE, remedy="leave it out")
-        epochs = every * (1 + max(depths.values()))
-        if epochs * per_epoch >= total:
+        resting = resting_epochs(model, every)
+        epochs = max(resting.values(), default=0)
+        if resting and epochs * per_epoch >= total:
             raise TrainingError(
                 f"the lowest blocks would begin to learn after {epochs} epochs of {per_epoch} steps, and the training has "
                 f"{total} steps",
                 where=PURPOSE,
                 remedy="unfreeze more often, train longer, or tune fewer blocks",
             )
-        self._begin = {name: every * (1 + depth) * per_epoch for name, depth in depths.items()}
-        self._parameters = {name: p for name, p in model.named_parameters() if name in depths}
+        self._begin = {name: own * per_epoch for name, own in resting.items()}
+        self._parameters = {name: p for name, p in model.named_parameters() if name in resting}
 
     def at(self, step: int) -> None:
         """Let learn what learns at this step, and the rest rest."""
