@@ -13,6 +13,7 @@ were made by them; the test targets stay sealed. Differences are paired by user,
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -170,7 +171,7 @@ def _over_seeds(choice: str, dataset: Dataset, options: argparse.Namespace) -> t
 def _ranked(choice: str, seed: int, dataset: Dataset, options: argparse.Namespace) -> RankedTargets:
     path = options.out / "ablations" / dataset.name / f"{choice.replace(' ', '-').replace(',', '')}-{seed}.parquet"
     if not path.exists():
-        settings = _settings(choice, seed, dataset, options)
+        settings = recipe(dataset, seed, options, _changes(choice, dataset))
         print(f"{dataset.name}: {choice}, seed {seed}", flush=True)
         model, _ = train([dataset], settings, console=Console(quiet=True))
         split = split_of(dataset.interactions, settings.split)
@@ -179,18 +180,26 @@ def _ranked(choice: str, seed: int, dataset: Dataset, options: argparse.Namespac
     return RankedTargets.open(path)
 
 
-def _settings(choice: str, seed: int, dataset: Dataset, options: argparse.Namespace) -> TrainSettings:
+def _changes(choice: str, dataset: Dataset) -> Mapping[str, object]:
+    """What a choice changes for this dataset, by dotted name."""
+    ids = {"model.items.modalities": [*_modalities(dataset), "identity"]} if choice.endswith(IDS) else {}
+    return {**ids, **CHOICES[choice]}
+
+
+def recipe(
+    dataset: Dataset, seed: int, options: argparse.Namespace, changes: Mapping[str, object] | None = None
+) -> TrainSettings:
+    """``experiments/real.yaml`` for a dataset, with the options of :func:`parser_of`, and changes by dotted name."""
     document = read_yaml(HERE / "real.yaml")
-    modalities = [name for name in ("text", "image") if name in dataset.catalog.modalities]
-    changes = {
+    values = {
         "model.items.text.backbone": str(options.minilm),
         "model.items.custom_options": {"image": {"weights": str(options.squeezenet)}},
-        "model.items.modalities": [*modalities, "identity"] if choice.endswith(IDS) else modalities,
+        "model.items.modalities": _modalities(dataset),
         "training.seed": seed,
         "training.tensorboard": False,
-        **CHOICES[choice],
+        **(changes or {}),
     }
-    for name, value in changes.items():
+    for name, value in values.items():
         section = document
         *path, last = name.split(".")
         for part in path:
@@ -199,13 +208,23 @@ def _settings(choice: str, seed: int, dataset: Dataset, options: argparse.Namesp
     return TrainSettings.from_mapping(document)
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def _modalities(dataset: Dataset) -> list[str]:
+    return [name for name in ("text", "image") if name in dataset.catalog.modalities]
+
+
+def parser_of(description: str | None, *, sets: Sequence[str], seeds: Sequence[int]) -> argparse.ArgumentParser:
+    """The options of every script that trains by :func:`recipe`, with these sets and seeds by default."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="where datasets are and results go")
     parser.add_argument("--minilm", type=Path, required=True, help="the folder of all-MiniLM-L6-v2")
     parser.add_argument("--squeezenet", type=Path, required=True, help="SqueezeNet 1.1 weights as safetensors")
-    parser.add_argument("--sets", nargs="+", default=["office", "films"], help="datasets below OUT/data")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--sets", nargs="+", default=list(sets), help="datasets below OUT/data")
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(seeds))
+    return parser
+
+
+def _options() -> argparse.Namespace:
+    parser = parser_of(__doc__, sets=("office", "films"), seeds=(0, 1, 2))
     parser.add_argument("--choices", nargs="*", default=[], choices=list(CHOICES), metavar="CHOICE", help="all by default")
     return parser.parse_args()
 

@@ -85,7 +85,7 @@ def weigh_popularity(
         rare += int(rare_E.sum())
     chosen = choose(values_W, rare_W, weighings, allowance if rare >= RARE_ENOUGH else 0.0)
     factor, added = weighings[chosen]
-    _apply(prior, prior.popularity * factor, prior.unseen + added)
+    set_worth(prior, prior.popularity * factor, prior.unseen + added)
     return Weighing(factor, added, float(values_W[chosen]), float(values_W.max()))
 
 
@@ -124,17 +124,19 @@ def _values(
         hidden_M2 = hidden_pairs(block, index.vectors_VD.device)
         targets_B = torch.from_numpy(rows_E[start : start + step]).to(index.vectors_VD.device)
         # all that does not depend on the weighing is computed once
-        _apply(prior, torch.zeros_like(learned), torch.zeros_like(unseen))
+        set_worth(prior, torch.zeros_like(learned), torch.zeros_like(unseen))
         rest_BV = index.scores(encode_histories(model, index, block))
         for place, (factor, added) in enumerate(weighings):
-            _apply(prior, learned * factor, unseen + added)
+            set_worth(prior, learned * factor, unseen + added)
             scores_BV = index.unreadable_last(rest_BV + prior.base(popularity_V))
             ranks_WE[place, start : start + step] = mean_ranks(scores_BV, targets_B, hidden_M2).cpu()
-    _apply(prior, learned, unseen)
+    set_worth(prior, learned, unseen)
     values_WE = np.stack([metric_columns(ranks_E, (10,))[metric] for ranks_E in ranks_WE])
     return values_WE, counts.popularity_V[rows_E] <= TAIL
 
 
-def _apply(prior: CountPrior, popularity: Tensor, unseen: Tensor) -> None:
+@torch.no_grad()
+def set_worth(prior: CountPrior, popularity: Tensor, unseen: Tensor) -> None:
+    """Set what popularity, and being touched by nobody, are worth: two numbers of shape ()."""
     prior.popularity.copy_(popularity)
     prior.unseen.copy_(unseen)
