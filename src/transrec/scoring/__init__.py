@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from transrec.scoring.interests import BestInterest
 from transrec.scoring.prefix import PrefixScorer, whole_scorer
 from transrec.scoring.scorers import (
-    BestInterest,
     CosineScorer,
     DistanceScorer,
     DotScorer,
