@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from comparing_ground import Ground, make_ground
 
 from transrec.cli import app, main
 from transrec.errors import RunError
+from transrec.model import TransRec
+from transrec.runs import RunRecord
 
 
 def run(*words: object) -> None:
@@ -40,7 +43,58 @@ def test_flags_and_file(ground: Ground, tmp_path: Path, capsys: pytest.CaptureFi
     assert [row["row"] for row in written["rows"]] == ["popularity", "scratch", "transferred"]
     assert not list((tmp_path / "out").rglob("model.safetensors"))
     shown = capsys.readouterr()
-    assert written["sentence"] in shown.out and "transrec transfer" in shown.err
+    assert written["sentence"] in shown.out
+
+
+QUICK = ("--seeds", 3, "--evaluation.resamples", 100, "--permutations", 100)
+
+
+def suggested(shown: str) -> list[list[str]]:
+    """The commands under Next, as words, without the first."""
+    return [shlex.split(line, comments=True)[1:] for line in shown.splitlines() if line.startswith("  transrec ")]
+
+
+@pytest.mark.parametrize("row", ["scratch", "transferred"])
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_is_suggested_is_the_model_that_was_compared(
+    ground: Ground, tmp_path: Path, capsys: pytest.CaptureFixture[str], row: str, kept: bool
+) -> None:
+    run(
+        *("compare", ground.run, "--data", ground.folder / "target", "--out", tmp_path / "out", "--rows", row, *QUICK),
+        *("--tune", "frozen", "--rules", "users.*=fresh", "--training.epochs", 3, "--training.learning-rate", 0.003),
+        *(() if kept else ("--no-keep-models",)),
+    )
+    shown = capsys.readouterr()
+    [job] = (tmp_path / "out" / "jobs").iterdir()
+    *serving, again = suggested(shown.err)
+    if kept:
+        assert serving == [["serve", str(job / "run")]] and f"the run {job / 'run'}" in shown.out
+        run("recommend", job / "run", "--history", "i0,i1")
+    else:
+        assert not serving and "its weights were not kept" in shown.out
+    out = tmp_path / "again"
+    run(*(str(out) if word == "RUN2" else word for word in again))
+    made = RunRecord.read(out)
+    assert (made.training["epochs"], made.training["learning_rate"], made.training["seed"]) == (3, 0.003, 3)
+    assert made.data[0].fingerprint == ground.target.fingerprint
+    if row == "transferred":
+        assert (made.verb, made.tune, made.rules) == ("transfer", "frozen", ("users.*=fresh",))
+    if kept:
+        assert made == RunRecord.read(job / "run")
+        ours, theirs = (TransRec.load(folder).state_dict() for folder in (out, job / "run"))
+        assert all(bool((ours[name] == tensor).all()) for name, tensor in theirs.items())
+
+
+def test_zero_shot_is_the_run_itself(ground: Ground, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = ground.folder / "target"
+    run("compare", ground.run, "--data", target, "--out", tmp_path, "--rows", "markov,zero-shot", *QUICK)
+    assert suggested(capsys.readouterr().err) == [["serve", str(ground.run), "--data", str(target)]]
+
+
+def test_simple_methods_lead_to_no_command(ground: Ground, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("compare", ground.run, "--data", ground.folder / "target", "--out", tmp_path, "--rows", "markov", *QUICK)
+    shown = capsys.readouterr()
+    assert "Next" not in shown.err and "of the models" not in shown.out
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from transrec.recipes.compare import compare as compare_recipe
+from transrec.recipes.comparing.going_on import commands
 from transrec.recipes.comparing.settings import CompareSettings
 from transrec.recipes.showing import next_steps
 
@@ -35,5 +36,4 @@ def compare(
         config: a YAML file of the settings below.
         settings: which rows, how often, on how much, and how sure.
     """
-    compare_recipe(run, data, settings, out)
-    next_steps(f"transrec transfer {run} {data} --out RUN2", f"transrec train {data} --out RUN2")
+    next_steps(*commands(compare_recipe(run, data, settings, out)))

@@ -17,6 +17,7 @@ from transrec.recipes.comparing.bench import Bench
 from transrec.recipes.comparing.doing import all_done
 from transrec.recipes.comparing.figure import save_figure
 from transrec.recipes.comparing.findings import found_by
+from transrec.recipes.comparing.going_on import where_it_is
 from transrec.recipes.comparing.jobs import jobs_of
 from transrec.recipes.comparing.overlaps import check_sources, told
 from transrec.recipes.comparing.report import Comparison, how_measured, result_table
@@ -103,6 +104,8 @@ def _tell(comparison: Comparison, folder: Path, jobs: Path, console: Console) ->
     for name, reason in comparison.left_out.items():
         console.print(f"left out: {name}: {reason}", markup=False, soft_wrap=True)
     console.print(f"\n{comparison.sentence}", markup=False, soft_wrap=True, style="bold")
+    if place := where_it_is(comparison):
+        console.print(f"\n{place}", markup=False, soft_wrap=True)
     console.print(
         f"\nkept in {folder}: {DOCUMENT}, {FIGURE}; in {jobs}: a folder for each model; the test split has been opened",
         markup=False,

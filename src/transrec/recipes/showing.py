@@ -54,7 +54,9 @@ def progress_bar(console: Console | None = None) -> Iterator[Callable[[str, int,
 
 
 def next_steps(*commands: str) -> None:
-    """Tell the person which commands make sense now."""
+    """Tell the person which commands make sense now; nothing where there are none."""
+    if not commands:
+        return
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print("\nNext:", style="bold")
     for command in commands:

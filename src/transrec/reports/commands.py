@@ -6,6 +6,8 @@ import shlex
 from pathlib import Path
 
 from transrec.reports.files import RunFiles
+from transrec.runs import RunRecord
+from transrec.weights import SETTINGS
 
 AGAIN = "RUN2"
 """Stands for the folder of a run that is made again; a run is never written over."""
@@ -18,22 +20,28 @@ def quoted(*words: str | Path) -> str:
 
 def remaking(run: RunFiles) -> str:
     """The command that makes the run again, with the same data and settings."""
-    return _making(run, AGAIN)
+    return making(run.record, run.folder / SETTINGS, AGAIN)
 
 
 def resuming(run: RunFiles) -> str:
     """The command that goes on with an interrupted run."""
-    return f"{_making(run, run.folder)} --resume"
+    return f"{making(run.record, run.folder / SETTINGS, run.folder)} --resume"
 
 
-def _making(run: RunFiles, out: str | Path) -> str:
-    record = run.record
+def making(record: RunRecord, settings: Path, out: str | Path) -> str:
+    """The command that makes a run.
+
+    Args:
+        record: how it came to be.
+        settings: its settings file.
+        out: where it is to be made.
+    """
     if record.verb == "slice":
         return f"transrec slice {quoted(record.source, '--out', out, *record.flags)}"
     data = [own.path or own.name for own in record.data]
     own = (quoted(record.source) + " " if record.source else "") + quoted(*data)
     rules = [word for rule in record.rules for word in ("--rules", rule)]
-    config = quoted("--out", out, "--config", run.folder / "settings.yaml", *rules)
+    config = quoted("--out", out, "--config", settings, *rules)
     return f"transrec {record.verb} {own} {config}"
 
 

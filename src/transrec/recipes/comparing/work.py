@@ -30,6 +30,7 @@ from transrec.recipes.resuming import has_begun
 from transrec.recipes.train import train
 from transrec.recipes.transfer import transfer
 from transrec.training.trainer import Fit
+from transrec.weights import SETTINGS
 
 DONE, RANKS, RUN = "done.json", "ranks.parquet", "run"
 QUIET = Console(quiet=True)
@@ -150,6 +151,7 @@ class Workshop:
         for checkpoints in list(run.rglob("checkpoints")):
             shutil.rmtree(checkpoints)
         if not self.settings.keep_models:
+            (run / SETTINGS).rename(folder / SETTINGS)  # with them it can be made again
             shutil.rmtree(run)
         return Finished(job, folder, ranked, fit.best, fit, cost=cost, resumed=resume)
 

@@ -1,0 +1,55 @@
+"""Going on from a comparison: the model that did best, where its run is, and the commands that use it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from transrec.recipes.comparing.report import Comparison
+from transrec.recipes.comparing.results import RowResult
+from transrec.recipes.comparing.variants import SimpleMethod, ZeroShot
+from transrec.recipes.comparing.work import RUN
+from transrec.reports.commands import AGAIN, making, quoted
+from transrec.runs import RunRecord
+from transrec.weights import SETTINGS
+
+
+def best_model(comparison: Comparison) -> RowResult | None:
+    """The row with the highest mean of those that are models; None where all rows are simple methods."""
+    models = [row for row in comparison.findings.table if not isinstance(row.row.made, SimpleMethod)]
+    return max(models, key=lambda row: row.metrics[comparison.settings.metric].value, default=None)
+
+
+def where_it_is(comparison: Comparison) -> str:
+    """Which model did best and in which folder it is, in a line; empty where there is no model."""
+    best = best_model(comparison)
+    if best is None:
+        return ""
+    told = f"of the models the highest {comparison.settings.metric} has {best.finished[0].job}"
+    place = _place(best, comparison)
+    return f"{told}: the run {place}" if place else f"{told}; its weights were not kept"
+
+
+def commands(comparison: Comparison) -> list[str]:
+    """What makes sense now: to use the very model that was measured, or to make it again with the settings that it had."""
+    best = best_model(comparison)
+    if best is None:
+        return []
+    place, target = _place(best, comparison), comparison.bench.dataset.folder
+    if isinstance(best.row.made, ZeroShot):
+        data = ("--data", target) if target else ()
+        return [f"transrec {quoted('serve', comparison.bench.run, *data)}    # zero-shot, as it was measured"]
+    told = []
+    if place:
+        told.append(f"transrec {quoted('serve', place)}    # {best.finished[0].job}, as it was measured")
+    kept = next((own for own in (place, best.finished[0].folder) if own and (own / SETTINGS).exists()), None)
+    if kept:
+        told.append(f"{making(RunRecord.read(kept), kept / SETTINGS, AGAIN)}    # the same again")
+    return told
+
+
+def _place(row: RowResult, comparison: Comparison) -> Path | None:
+    """The run of a row at its first seed; None where its weights were not kept."""
+    if isinstance(row.row.made, ZeroShot):
+        return comparison.bench.run
+    place = row.finished[0].folder / RUN
+    return place if place.exists() else None
