@@ -18,7 +18,7 @@ from told import Told
 
 from transrec.data.catalog import Catalog
 from transrec.data.dataset import Dataset
-from transrec.errors import EvaluationError, ModelError, RunError
+from transrec.errors import EvaluationError, ModelError, RunError, TransRecError
 from transrec.evaluation.metrics import ndcg
 from transrec.evaluation.ranks import ModelRanker, RankedTargets, rank_targets
 from transrec.model import TransRec
@@ -162,11 +162,16 @@ def test_a_run_with_a_prior(ground: Ground, tmp_path: Path) -> None:
     assert "counts the training events of its users" in " ".join(console.text.split())
 
 
-def test_frozen_and_tuned_text_encoders(tmp_path: Path) -> None:
-    _, target, run = text_run(tmp_path)
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    _, target, run = text_run(tmp_path_factory.mktemp("texts"))
+    return SimpleNamespace(target=target, run=run)
+
+
+def test_frozen_and_tuned_text_encoders(texts: SimpleNamespace) -> None:
     settings = asked(rows="similarity,frozen,scratch,transferred", seeds="0", tune="full,frozen")
     console = Told()
-    found = compare(run, target, settings, console=console)
+    found = compare(texts.run, texts.target, settings, console=console)
     assert [row.label for row in found.findings.table] == [
         "content similarity",
         "frozen from scratch",
@@ -231,6 +236,39 @@ def test_an_opened_test_is_noted_also_without_an_end(
     compare(ground.run, ground.target, asked(rows="popularity,scratch", seeds="0"), tmp_path, console=Told())
     done = json.loads((tmp_path / "compare.json").read_text())
     assert "unfinished" not in done and len(done["test_opened"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"tune": "full,top:9"}, "the text encoder has 1 blocks"),
+        ({"rules": ["nothing.*=fresh"]}, "matches no parameter"),
+        ({"rules": ["items.encoders.*=fresh"]}, "encoders move as a whole"),
+        ({"stages": [{"tune": "top:9"}]}, "the text encoder has 1 blocks"),
+        ({"objective": {"kind": "barlow"}}, "no vector to put in their place"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_is_trained_or_opened(
+    texts: SimpleNamespace, tmp_path: Path, given: dict[str, Any], told: str
+) -> None:
+    console = Told()
+    with pytest.raises(TransRecError, match=told):
+        compare(
+            texts.run, texts.target, asked(rows="ease,scratch,transferred", seeds="0", **given), tmp_path, console=console
+        )
+    assert not list(tmp_path.iterdir()) and "to train" not in console.text
+
+
+def test_a_test_that_was_not_reached_is_not_noted(ground: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = asked(rows="scratch", seeds="0")
+    with monkeypatch.context() as patch:
+        patch.setattr(work, "train", None)
+        with pytest.raises(TypeError):
+            compare(ground.run, ground.target, settings, tmp_path, console=Told())
+    assert not (tmp_path / "compare.json").exists()
+    for times in (1, 2):
+        compare(ground.run, ground.target, settings, tmp_path, console=Told())
+        assert len(json.loads((tmp_path / "compare.json").read_text())["test_opened"]) == times
 
 
 def test_nothing_but_overlap_is_an_error(ground: Ground, tmp_path: Path) -> None:

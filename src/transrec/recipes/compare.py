@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from transrec.recipes.comparing.overlaps import check_sources, told
 from transrec.recipes.comparing.report import Comparison, how_measured, result_table
 from transrec.recipes.comparing.rows import possible_rows
 from transrec.recipes.comparing.settings import CompareSettings
+from transrec.recipes.comparing.trying import try_out
 from transrec.recipes.comparing.work import Workshop
 
 DOCUMENT, FIGURE, JOBS = "compare.json", "compare.png", "jobs"
@@ -55,6 +57,8 @@ def compare(
 
     Raises:
         RunError: the folder is not a run, it has learned from the target itself, or no row can be had.
+        ModelError: a tuning rule or a rule of origin does not fit the model; then nothing has been trained.
+        SettingsError: a rule of origin matches nothing; likewise.
         DataError: nothing can be written there.
         EvaluationError: no test target is left.
     """
@@ -68,9 +72,11 @@ def compare(
     checks = check_sources(bench, settings.overlap)
     for line in [line for checked in checks for line in told(checked)]:
         told_to.print(f"- {line}", markup=False, soft_wrap=True)
-    _note_that_the_test_is_opened(folder)
-    workshop = Workshop(bench, settings, Path(jobs) if jobs is not None else folder / JOBS)
-    finished, lacking = all_done(workshop, jobs_of(rows, settings, bench), told_to)
+    opening = functools.cache(functools.partial(_note_that_the_test_is_opened, folder))  # once a comparison
+    workshop = Workshop(bench, settings, Path(jobs) if jobs is not None else folder / JOBS, opening)
+    all_jobs = jobs_of(rows, settings, bench)
+    try_out(all_jobs, workshop)
+    finished, lacking = all_done(workshop, all_jobs, told_to)
     left_out = {**left_out, **lacking}
     found = found_by(finished, rows, checks, settings, bench)
     comparison = Comparison(bench, settings, tuple(checks), found, left_out)

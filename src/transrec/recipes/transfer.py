@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
+from transrec.data.catalog import Catalog
 from transrec.data.dataset import Dataset
 from transrec.data.holding import holding
 from transrec.data.splits import split_of
@@ -56,17 +56,35 @@ def transfer(
         record = record_of([dataset], settings, source=str(Path(run).resolve()), ancestors=learned_from(run))
         if resume:
             require_same(folder, record)
-        source = TransRec.load(run)
-        model = source.fresh_for(dataset.catalog, seed=settings.training.seed)
-        given = [SourceRule.parse(rule) for rule in settings.rules]
-        sources = copy_parameters(model, source.state_dict(), [*usual_rules(model, given)])
-        model.items.centre_like(source.items)
-        made = NewRun(sources, record, folder, resume, projections_open=not _about_projections(given, model))
+        model, sources = moved(TransRec.load(run), dataset.catalog, settings)
+        made = NewRun(sources, record, folder, resume, projections_open=not _about_projections(settings, model))
         result = fit(model, [dataset], settings, made, console=console)
     return model, result
 
 
-def _about_projections(rules: Sequence[SourceRule], model: TransRec) -> bool:
+def moved(source: TransRec, catalog: Catalog, settings: TransferSettings) -> tuple[TransRec, dict[str, str]]:
+    """A run's model for another platform, as its training there begins, and by parameter where its value comes from.
+
+    Args:
+        source: the run's model.
+        catalog: of the platform.
+        settings: say where parameters come from.
+
+    Raises:
+        ModelError: a parameter that is to be copied is not in the source, or has another shape there.
+        SettingsError: a rule matches nothing.
+    """
+    model = source.fresh_for(catalog, seed=settings.training.seed)
+    sources = copy_parameters(model, source.state_dict(), usual_rules(model, _given(settings)))
+    model.items.centre_like(source.items)
+    return model, sources
+
+
+def _given(settings: TransferSettings) -> list[SourceRule]:
+    return [SourceRule.parse(rule) for rule in settings.rules]
+
+
+def _about_projections(settings: TransferSettings, model: TransRec) -> bool:
     """Whether people have said where projections come from."""
     weights = [f"{PROJECTIONS}{name}.linear.weight" for name in model.items.projected]
-    return any(fnmatch.fnmatchcase(name, rule.pattern) for rule in rules for name in weights)
+    return any(fnmatch.fnmatchcase(name, rule.pattern) for rule in _given(settings) for name in weights)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,10 @@ from transrec.weights import SETTINGS
 
 DONE, RANKS, RUN = "done.json", "ranks.parquet", "run"
 QUIET = Console(quiet=True)
+
+
+def unnoted() -> None:
+    """What is done about the opening of the test where nothing notes it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,11 +105,13 @@ class Workshop:
         bench: what they have in common.
         settings: of the comparison.
         out: a folder with a folder for each job.
+        opening: is called whenever ranks of test targets are about to be made or read.
     """
 
     bench: Bench
     settings: CompareSettings
     out: Path
+    opening: Callable[[], None] = unnoted
 
     def place(self, job: Job) -> Path:
         """The folder of a job: another one as soon as anything is different that decides its outcome."""
@@ -122,6 +128,7 @@ class Workshop:
             TransRecError: it cannot be done.
         """
         folder = grown_once(self.place(job), functools.partial(self._do, job))
+        self.opening()
         return Finished.open(job, folder)
 
     def _do(self, job: Job, folder: Path) -> None:
@@ -163,6 +170,7 @@ class Workshop:
             lambda: tuned_baselines(split, len(catalog), which=[made.which], vectors=vectors, seed=job.seed),
             self.bench.device,
         )
+        self.opening()
         ranked = rank_targets(tuned.ranker, split, split.test)
         chosen = dict(getattr(tuned.ranker, "settings", {}))
         return Finished(job, folder, ranked, tuned.validation_ndcg, chosen=chosen, cost=cost, method=tuned.name)
@@ -179,4 +187,5 @@ class Workshop:
         counted = split_of(self.bench.dataset.interactions, split_settings(job, self.bench))
         weight = self.settings.evaluation.popularity
         ranker = ModelRanker.of(model, self.bench.dataset, counted, place=place, popularity=weight)
+        self.opening()
         return rank_targets(ranker, self.bench.whole, self.bench.whole.test)

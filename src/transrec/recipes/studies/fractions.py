@@ -13,10 +13,11 @@ from transrec.recipes.compare import compare
 from transrec.recipes.comparing.bench import Bench
 from transrec.recipes.comparing.report import Comparison, short
 from transrec.recipes.comparing.variants import TRANSFERRED
+from transrec.recipes.fitting import TransferSettings
 from transrec.recipes.studies.settings import FractionsSettings
 from transrec.recipes.studies.study import COPIED, Line, Study, folder_name
 from transrec.recipes.studies.tables import DOCUMENT, keep, tell
-from transrec.rules import SourceRule, copy_parameters, usual_rules
+from transrec.recipes.transfer import moved
 
 
 def study_fractions(
@@ -83,8 +84,7 @@ def study_fractions(
 
 def _require_possible(rules: Sequence[str], bench: Bench) -> None:
     """Try the rules before hours of training."""
-    target = bench.model.fresh_for(bench.dataset.catalog)
-    copy_parameters(target, bench.model.state_dict(), usual_rules(target, [SourceRule.parse(rule) for rule in rules]))
+    moved(bench.model, bench.dataset.catalog, TransferSettings(rules=tuple(rules)))
 
 
 def _validation(comparison: Comparison) -> float:

@@ -1,0 +1,54 @@
+"""Trying: whether every model can be built and tuned as asked, found out before hours of training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from transrec.data.splits import split_of
+from transrec.model import TransRec
+from transrec.recipes.comparing.bench import Bench
+from transrec.recipes.comparing.jobs import Job, settings_of
+from transrec.recipes.comparing.work import Workshop
+from transrec.recipes.fitting import FitSettings, TrainSettings, TransferSettings, check_course, with_earlier
+from transrec.recipes.transfer import moved
+from transrec.rules import Fate, Tuning, apply_tuning, fates, initial_sources, merge, untaught
+
+
+def try_out(jobs: Sequence[Job], workshop: Workshop) -> None:
+    """Build the model of each row that is still to be trained, and apply its rules without taking a step.
+
+    Args:
+        jobs: of all rows.
+        workshop: knows which of them are done; a row of which all are needs no trial.
+
+    Raises:
+        TransRecError: a model cannot be built, a rule of origin or of tuning does not fit it, an objective cannot train it,
+            or there is nothing to learn from.
+    """
+    tried: set[str] = set()
+    for job in jobs:
+        fitting = settings_of(job, workshop.settings, workshop.bench)
+        if fitting is None or job.row.name in tried or workshop.is_done(job):
+            continue
+        split_of(workshop.bench.dataset.interactions, fitting.split).require_trainable()
+        _go_through(*_begun(fitting, workshop.bench), fitting)
+        tried.add(job.row.name)
+
+
+def _begun(fitting: FitSettings, bench: Bench) -> tuple[TransRec, dict[str, str]]:
+    """The model as its training would begin with it, and where its parameters come from."""
+    if isinstance(fitting, TrainSettings):
+        model = TransRec.build(fitting.model, [bench.dataset.catalog], seed=fitting.training.seed)
+        return model, initial_sources(model)
+    assert isinstance(fitting, TransferSettings)
+    return moved(bench.model, bench.dataset.catalog, fitting)
+
+
+def _go_through(model: TransRec, sources: dict[str, str], fitting: FitSettings) -> None:
+    """All stages of a training, each without a step."""
+    check_course(model, fitting.course)
+    became: list[Fate] = []
+    for stage in fitting.course:
+        sources |= apply_tuning(model, Tuning.parse(stage.tune), fresh=untaught(sources, became), seed=fitting.training.seed)
+        became = with_earlier(fates(model, sources), became)
+        merge(model)
