@@ -25,6 +25,7 @@ from transrec.model import TransRec
 from transrec.recipes.compare import compare
 from transrec.recipes.comparing import work
 from transrec.recipes.comparing.report import Comparison
+from transrec.reports.verdict import Verdict
 
 ROWS = ["popularity", "markov", "ease", "similarity", "identity", "scratch", "zero-shot", "transferred"]
 
@@ -70,6 +71,16 @@ def test_it_says_how_it_measured_and_that_the_test_was_opened(finished: SimpleNa
         assert part in told, part
     assert len(finished.json["test_opened"]) == 1
     assert finished.text.count("of 37: ") == 37, "every job is told as it is done"
+
+
+def test_every_share_has_its_numbers_on_the_screen_and_in_the_files(finished: SimpleNamespace) -> None:
+    assert "With fewer users: transferred against from scratch" in finished.text
+    few, whole = finished.json["by_share"]
+    assert (few["users"], whole["users"]) == (50, 80) and few["best_simple"]["label"] == "Markov chain"
+    assert whole["gain"] == finished.json["transferred_against_scratch"][0]
+    assert [row[0] for row in Verdict.of(finished.folder, finished.json, name="it").shares.rows] == ["50", "80"]
+    for share in (few, whole):
+        assert f"{share['gain']['points']['value']:+.4f}".replace("0.", ".", 1) in finished.text
 
 
 def test_the_sentence_is_the_last_word_everywhere(finished: SimpleNamespace) -> None:

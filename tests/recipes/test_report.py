@@ -159,7 +159,18 @@ def test_a_verdict_is_told(run: Path) -> None:
         **{"sentence": "It helps & <how>.", "rows": [{"label": "moved", "metrics": metrics}]},
     }
     (folder / "compare.json").write_text(json.dumps(document))
-    assert "It helps & <how>." in of(run).text
+    page = of(run)
+    assert "It helps & <how>." in page.text and "With so many users to learn from" not in page.text
+    points = {"value": -0.1, "low": -0.2, "high": -0.05}
+    gain = {"points": points, "percent": {**points, "value": -33.4}, "corrected": 0.0004}
+    sides = {"from_scratch": {"label": "anew", "NDCG@10": {**numbers, "value": 0.25}}}
+    sides |= {name: {"label": name, "NDCG@10": numbers} for name in ("transferred", "best_simple")}
+    few = {"users": 50, "shown": "below", "gain": gain, **sides}
+    many = {"users": 1200, "shown": "above", "gain": {**gain, "corrected": 0.04}, **sides, "best_simple": None}
+    (folder / "compare.json").write_text(json.dumps({**document, "by_share": [few, many]}))
+    told = of(run).text
+    assert "50 (Warning: negative transfer) 0.2500 [0.1000, 0.3000] 0.2000 [0.1000, 0.3000]" in told
+    assert "-0.1000 [-0.2000, -0.0500] -33 % < 0.001 best_simple 0.2000 1,200 0.2500" in told
     (folder / "compare.json").write_text('{"unfinished": true, "test_opened": []}')
     assert "This comparison has not come to its end" in of(run).text
 

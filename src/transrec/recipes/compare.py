@@ -24,6 +24,7 @@ from transrec.recipes.comparing.overlaps import check_sources, told
 from transrec.recipes.comparing.report import Comparison, how_measured, result_table
 from transrec.recipes.comparing.rows import possible_rows
 from transrec.recipes.comparing.settings import CompareSettings
+from transrec.recipes.comparing.shares import share_table
 from transrec.recipes.comparing.trying import try_out
 from transrec.recipes.comparing.work import Workshop
 
@@ -107,6 +108,8 @@ def _tell(comparison: Comparison, folder: Path, jobs: Path, console: Console) ->
     for line in how_measured(comparison):
         console.print(line, markup=False, soft_wrap=True)
     console.print(result_table(comparison))
+    if few := share_table(comparison.findings, comparison.settings):
+        console.print(few)
     for name, reason in comparison.left_out.items():
         console.print(f"left out: {name}: {reason}", markup=False, soft_wrap=True)
     console.print(f"\n{comparison.sentence}", markup=False, soft_wrap=True, style="bold")

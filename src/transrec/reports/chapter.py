@@ -18,7 +18,8 @@ from transrec.reports.files import RunFiles
 from transrec.reports.missing import Missing
 from transrec.reports.people import People
 from transrec.reports.places import Map
-from transrec.reports.results import Measured, Verdict
+from transrec.reports.results import Measured
+from transrec.reports.verdict import Verdict
 from transrec.rules import FateSummary, pace_columns, summarised
 
 FIGURE_WIDTH = 1200

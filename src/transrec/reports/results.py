@@ -1,18 +1,15 @@
-"""Results: the documents of ``transrec evaluate`` and ``transrec compare`` as tables and charts."""
+"""Results: the documents of ``transrec evaluate`` as tables and charts."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
 
 from transrec.reports.charts import FAINT, INK, MAIN, chart
-
-FIGURE = "compare.png"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,69 +106,18 @@ class Measured:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """A comparison of ways to a model for one dataset.
-
-    Attributes:
-        dataset: its name.
-        sentence: the verdict; empty where the comparison has not ended.
-        answer: whether the transfer helps, in a word or two.
-        measured: the choices without which the numbers mean nothing.
-        table: a row for each way.
-        chart: an SVG element; empty where there are no rows.
-        figure: where the comparison's own figure is; None where it is not.
-    """
-
-    dataset: str
-    sentence: str
-    answer: str
-    measured: Sequence[str]
-    table: Table
-    chart: str
-    figure: Path | None
-
-    @classmethod
-    def of(cls, folder: Path, document: Mapping[str, Any], *, name: str) -> Verdict:
-        """What a document of ``transrec compare`` says.
-
-        Args:
-            folder: where it and its figure are.
-            document: as read.
-            name: what the ids of the chart begin with.
-        """
-        if document.get("unfinished"):
-            return cls(folder.name, "", "", [], Table([], []), "", None)
-        metric, leaders = document["metric"], document["leaders"]
-        rows = document["rows"]
-        dots = [
-            Dot(row["label"], **{end: float(row["metrics"][metric][end]) for end in ENDS}, own=row["label"] in leaders)
-            for row in rows
-        ]
-        names = list(dict.fromkeys([metric, *_shown_of(rows[0]["metrics"])])) if rows else [metric]
-        cells = [[row["label"], *(interval_text(row["metrics"][one]) for one in names)] for row in rows]
-        own = frozenset(place for place, row in enumerate(rows) if row["label"] in leaders)
-        figure = folder / FIGURE
-        return cls(
-            dataset=document["dataset"]["name"],
-            sentence=document["sentence"],
-            answer=document["transfer"],
-            measured=document["measured"],
-            table=Table(["row", *names], cells, own),
-            chart=dot_chart(dots, metric=metric, name=name) if dots else "",
-            figure=figure if figure.exists() else None,
-        )
-
-
 ENDS = ("value", "low", "high")
 
 
-def interval_text(interval: Mapping[str, float | None]) -> str:
-    """A mean with its interval; a dash where it is not known."""
+DASH = "–"  # noqa: RUF001  (an en dash, as typesetters use it)
+
+
+def interval_text(interval: Mapping[str, float | None], *, sign: str = "") -> str:
+    """A mean, or with the sign ``"+"`` a difference, with its interval; a dash where it is not known."""
     value, low, high = (math.nan if (told := interval[end]) is None else told for end in ENDS)
     if math.isnan(value):
-        return "–"  # noqa: RUF001  (an en dash, as typesetters use it)
-    return f"{value:.4f} [{low:.4f}, {high:.4f}]"
+        return DASH
+    return f"{value:{sign}.4f} [{low:{sign}.4f}, {high:{sign}.4f}]"
 
 
 def dot_chart(dots: Sequence[Dot], *, metric: str, name: str) -> str:
@@ -210,7 +156,8 @@ def _shown(cutoffs: Sequence[int]) -> tuple[str, ...]:
     return (f"HR@{near}", f"NDCG@{near}", *([f"HR@{far}"] if far != near else []))
 
 
-def _shown_of(metrics: Mapping[str, Any]) -> tuple[str, ...]:
+def shown_of(metrics: Mapping[str, Any]) -> tuple[str, ...]:
+    """The metrics that a table shows of all that there are."""
     return _shown([int(name.partition("@")[2]) for name in metrics if name.startswith("HR@")] or [10])
 
 

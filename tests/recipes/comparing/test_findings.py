@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,18 +11,22 @@ from typing import Any
 import numpy as np
 import pytest
 from comparing_ground import Ground, asked, make_ground
+from told import Told
 
 from transrec.data.overlap.overlap import Overlap, Shared
 from transrec.errors import EvaluationError
 from transrec.evaluation.ranks import RankedTargets
 from transrec.recipes.comparing.bench import Bench
 from transrec.recipes.comparing.cost import Cost
+from transrec.recipes.comparing.figure import titled
 from transrec.recipes.comparing.findings import Findings, found_by
 from transrec.recipes.comparing.jobs import Job
 from transrec.recipes.comparing.overlaps import Checked
+from transrec.recipes.comparing.report import Comparison
 from transrec.recipes.comparing.results import rows_of
 from transrec.recipes.comparing.rows import possible_rows
 from transrec.recipes.comparing.settings import CompareSettings
+from transrec.recipes.comparing.shares import share_table, shares_json, shares_of
 from transrec.recipes.comparing.variants import SimpleMethod, ZeroShot
 from transrec.recipes.comparing.work import Finished
 
@@ -168,6 +173,50 @@ def test_the_curve_and_the_table(bench: Bench) -> None:
     assert users == 50 and few.points.value == pytest.approx(35 / TARGETS)
     assert found.verdict.answer == "equal" and "pre-training helps with 50 users" in found.verdict.sentence
     assert made.found(jobs[:4]).curve == ()
+
+
+def test_every_share_is_told_with_the_best_simple_method_there(bench: Bench) -> None:
+    made = Made(bench, rows="popularity,ease,scratch,zero-shot,transferred", fractions="0.1,0.7,1", tune="full,frozen")
+    hits = {"popularity": (2, 30, 9), "ease": (3, 20, 40), "scratch": (40, 20, 21), "transferred-full": (10, 20, 24)}
+    hits["transferred-frozen"] = (80, 80, 3)
+    jobs = [
+        made.job(name, own, fraction=fraction, valid=0.1 if name == "transferred-frozen" else 0.5)
+        for name, all_of_it in hits.items()
+        for fraction, own in zip((0.1, 0.7, 1.0), all_of_it, strict=True)
+    ]
+    found = made.found([*jobs, made.job("zero-shot", 20)])
+    shares = shares_of(found, "HR@10")
+    assert [share.users for share in shares] == [50, 56, 80]
+    assert {share.moved.label for share in shares} == {"transferred (full)"}, "the one that validated best"
+    assert [share.simple.row.name for share in shares] == ["ease", "popularity", "ease"]
+    assert [80 * share.gain.points.value for share in shares] == pytest.approx([-30, 0, 3])
+    assert [share.gain.tests for share in shares] == [4, 4, 2]
+    told = Told()
+    told.print(share_table(found, made.settings))
+    assert [line.split()[0] for line in told.text.splitlines() if re.match(r" *(50|56|80|Warning) ", line)] == [
+        *("50", "Warning", "56", "80")
+    ]
+    assert "…" not in told.text and "-.3750" in told.text and "Warning: negative transfer" in told.text
+    first, *others = shares_json(found, made.settings)
+    assert (first["users"], first["shown"], first["best_simple"]["label"]) == (50, "below", "EASE")
+    assert first["gain"]["points"]["value"] == pytest.approx(-30 / TARGETS)
+    assert [own["shown"] for own in others] == ["undecided", "undecided"]
+
+
+def test_harm_with_few_users_is_warned_of_in_the_sentence_and_on_the_figure(bench: Bench) -> None:
+    made = Made(bench, rows="scratch,transferred", fractions="0.1,1")
+    hits = {"scratch": 40, "transferred": 10}
+    jobs = [made.job(name, 20) for name in made.rows] + [made.job(name, hits[name], fraction=0.1) for name in made.rows]
+    found = made.found(jobs)
+    assert found.verdict.answer == "equal" and "Warning, negative transfer with fewer users" in found.verdict.sentence
+    title = titled(Comparison(bench, made.settings, (), found, {}))
+    assert title.endswith("no difference shown between transfer and training from scratch;\nnegative transfer with 50 users")
+
+
+def test_one_share_has_no_table_of_shares(bench: Bench) -> None:
+    made = Made(bench, rows="scratch,transferred")
+    found = made.found([made.job("scratch", 20), made.job("transferred", 20)])
+    assert shares_json(found, made.settings) == [] and share_table(found, made.settings) is None
 
 
 def test_a_table_of_a_part_of_the_users_alone(bench: Bench) -> None:

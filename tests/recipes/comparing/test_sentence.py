@@ -129,7 +129,8 @@ def test_both_questions_are_answered_apart() -> None:
         ({50: 0.03, 500: 0.001}, "; with fewer users to learn from, pre-training helps with 50 users."),
         (
             {500: 0.03, 50: -0.03},
-            "; with fewer users to learn from, pre-training helps with 500 and does harm with 50 users.",
+            "; with fewer users to learn from, pre-training helps with 500 users; Warning, negative transfer with fewer "
+            "users to learn from: pre-training does harm with 50 users.",
         ),
         ({50: 0.001, 1500: -0.001}, "; with fewer users to learn from (50 and 1,500) no difference is shown."),
         ({}, "one seed)."),

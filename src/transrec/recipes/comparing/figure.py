@@ -14,6 +14,7 @@ from matplotlib.ticker import NullLocator
 
 from transrec.recipes.comparing.report import Comparison
 from transrec.recipes.comparing.results import RowResult
+from transrec.recipes.comparing.sentence import shown_with
 from transrec.recipes.comparing.variants import SCRATCH, FromScratch, SimpleMethod, Transferred, ZeroShot
 
 SIMPLE, IDENTITY, FROM_SCRATCH, AS_IT_IS, MOVED = "#7f7f7f", "#e69f00", "#2f8fce", "#4fb08c", "#00694d"
@@ -37,18 +38,21 @@ def save_figure(comparison: Comparison, path: Path) -> None:
     _dots(axes[0], found.table, comparison)
     if wide:
         _curves(axes[1], found.curve, comparison)
-    figure.suptitle(_title(comparison), x=0.01, ha="left", fontsize=12)
+    figure.suptitle(titled(comparison), x=0.01, ha="left", fontsize=12)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
 
 
-def _title(comparison: Comparison) -> str:
-    name = comparison.bench.dataset.name
-    return {
+def titled(comparison: Comparison) -> str:
+    """What the figure says above everything: the verdict in a few words, and harm with few users, too."""
+    name, found = comparison.bench.dataset.name, comparison.findings
+    title = {
         "helps": f"{name}: the transfer helps",
         "harms": f"{name}: negative transfer",
         "not asked": name,
-    }.get(comparison.findings.verdict.answer, f"{name}: no difference shown between transfer and training from scratch")
+    }.get(found.verdict.answer, f"{name}: no difference shown between transfer and training from scratch")
+    harmed = shown_with(found.evidence.fewer, "below", comparison.settings.alpha)
+    return f"{title};\nnegative transfer with {', '.join(f'{users:,}' for users in harmed)} users" if harmed else title
 
 
 def _dots(axes: Axes, table: Sequence[RowResult], comparison: Comparison) -> None:

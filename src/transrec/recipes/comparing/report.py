@@ -15,10 +15,12 @@ from transrec._version import __version__
 from transrec.evaluation.contrasts import Contrast
 from transrec.evaluation.intervals import Interval
 from transrec.recipes.comparing.bench import Bench
+from transrec.recipes.comparing.cells import duration, short, short_p, two_lines
 from transrec.recipes.comparing.findings import Findings
 from transrec.recipes.comparing.overlaps import Checked
 from transrec.recipes.comparing.results import COLD, TAIL, RowResult, SliceResult
 from transrec.recipes.comparing.settings import CompareSettings
+from transrec.recipes.comparing.shares import shares_json
 from transrec.recipes.comparing.variants import ZeroShot
 
 FORMAT = 1
@@ -77,6 +79,7 @@ class Comparison:
             "against_the_highest": [asdict(own) for own in found.rivals],
             "transferred_against_scratch": [asdict(own) for own in found.transfers],
             "with_fewer_users": [{"users": users, **asdict(own)} for users, own in found.fewer],
+            "by_share": shares_json(found, self.settings),
             "curve": [_point_json(row, self.settings.metric) for row in found.curve],
             "settings": self.settings.model_dump(mode="json"),
             "trained_with": {
@@ -156,22 +159,6 @@ def _compared(against: Contrast | None) -> Sequence[Text]:
     )
 
 
-def short(value: float, sign: str = "") -> str:
-    """Four decimals, without the zero before the point."""
-    text = f"{value:{sign}.4f}"
-    return text.replace("0.", ".", 1) if abs(value) < 1 else text
-
-
-def short_p(against: Contrast) -> str:
-    """The corrected p-value with three decimals, without the zero before the point."""
-    return "<.001" if against.corrected < 0.001 else f"{against.corrected:.3f}".removeprefix("0")
-
-
-def two_lines(above: str, below: str, *, bold: bool = False) -> Text:
-    """A cell of a table: a number, and dim below it what belongs to it."""
-    return Text.assemble((above, "bold" if bold else ""), (f"\n{below}", "dim"))
-
-
 def _sliced(part: SliceResult | None) -> str:
     return "-" if part is None else f"{short(part.value.value)}{'†' if part.small else ''}"
 
@@ -185,13 +172,7 @@ def _cost(row: RowResult) -> Text:
         return Text("-")
     resumed = "+" if any(own.resumed for own in row.tried) else ""
     memory = "" if row.memory is None else f"{row.memory / 2**30:.1f} GiB"
-    return two_lines(f"{_duration(row.seconds)}{resumed}", memory)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    return two_lines(f"{duration(row.seconds)}{resumed}", memory)
 
 
 def _budget(comparison: Comparison) -> str:

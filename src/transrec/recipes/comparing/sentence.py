@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from transrec.evaluation.contrasts import Contrast
+from transrec.evaluation.contrasts import Contrast, Shown
 
 Answer = Literal["helps", "harms", "higher", "lower", "equal", "not asked"]
 """Does the transfer help against training from scratch: shown to help, shown to harm, or nothing is shown and the measured
@@ -150,16 +150,23 @@ def _about_fewer(fewer: Mapping[int, Contrast], alpha: float) -> str:
     """What is shown with fewer users."""
     if not fewer:
         return ""
-    shown = {users: found.shown(alpha) for users, found in fewer.items()}
+    helped, harmed = shown_with(fewer, "above", alpha), shown_with(fewer, "below", alpha)
+    if not helped and not harmed:
+        return f"with fewer users to learn from ({_numbers(sorted(fewer))}) no difference is shown"
     told = []
-    for what, words in (("above", "helps"), ("below", "does harm")):
-        own = [f"{users:,}" for users in sorted(fewer) if shown[users] == what]
-        told += [f"{words} with {_listed(own)}"] if own else []
-    if not told:
-        return (
-            f"with fewer users to learn from ({_listed([f'{users:,}' for users in sorted(fewer)])}) no difference is shown"
+    if helped:
+        told.append(f"with fewer users to learn from, pre-training helps with {_numbers(helped)} users")
+    if harmed:
+        told.append(
+            "Warning, negative transfer with fewer users to learn from: pre-training does harm with "
+            f"{_numbers(harmed)} users"
         )
-    return f"with fewer users to learn from, pre-training {' and '.join(told)} users"
+    return "; ".join(told)
+
+
+def shown_with(fewer: Mapping[int, Contrast], what: Shown, alpha: float) -> list[int]:
+    """With how many users this is shown of the transferred row, increasing."""
+    return [users for users in sorted(fewer) if fewer[users].shown(alpha) == what]
 
 
 def _about_the_best(leaders: Sequence[str], metric: str, rivals: Sequence[Contrast]) -> str:
@@ -171,6 +178,10 @@ def _about_the_best(leaders: Sequence[str], metric: str, rivals: Sequence[Contra
     if len(others) == len(rivals):
         return f"no row is shown to be the best ({first} has the highest {metric})"
     return f"no row is shown to be the best: {first} has the highest {metric}, not shown to be above {_listed(others)}"
+
+
+def _numbers(users: Sequence[int]) -> str:
+    return _listed([f"{count:,}" for count in users])
 
 
 def _listed(names: Sequence[str]) -> str:

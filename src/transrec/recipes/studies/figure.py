@@ -13,8 +13,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 from transrec.evaluation.contrasts import Contrast
+from transrec.recipes.comparing.cells import short, short_p
 from transrec.recipes.comparing.figure import MOVED, colour_of, plain
-from transrec.recipes.comparing.report import short, short_p
 from transrec.recipes.comparing.results import RowResult
 from transrec.recipes.comparing.variants import SCRATCH
 from transrec.recipes.studies.study import Study

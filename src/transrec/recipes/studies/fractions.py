@@ -11,7 +11,8 @@ from transrec.data.dataset import Dataset
 from transrec.data.folders import require_place
 from transrec.recipes.compare import compare
 from transrec.recipes.comparing.bench import Bench
-from transrec.recipes.comparing.report import Comparison, short
+from transrec.recipes.comparing.cells import short
+from transrec.recipes.comparing.report import Comparison
 from transrec.recipes.comparing.variants import TRANSFERRED
 from transrec.recipes.fitting import TransferSettings
 from transrec.recipes.studies.settings import FractionsSettings

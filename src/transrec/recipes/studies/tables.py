@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from transrec.evaluation.contrasts import Contrast
-from transrec.recipes.comparing.report import short, short_p, two_lines
+from transrec.recipes.comparing.cells import short, short_p, two_lines
 from transrec.recipes.comparing.results import RowResult
 from transrec.recipes.studies.figure import save_figure
 from transrec.recipes.studies.study import Line, Study

@@ -14,8 +14,8 @@ from rich.text import Text
 
 from transrec.data.room import readable_bytes
 from transrec.evaluation.intervals import Interval
+from transrec.recipes.comparing.cells import short, two_lines
 from transrec.recipes.comparing.figure import plain
-from transrec.recipes.comparing.report import short, two_lines
 from transrec.recipes.studies.tables import DOCUMENT, FIGURE, TABLE, write_texts
 from transrec.recipes.studies.width_lines import WidthLine, WidthStudy
 
