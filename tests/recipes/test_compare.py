@@ -282,6 +282,26 @@ def test_a_test_that_was_not_reached_is_not_noted(ground: Ground, tmp_path: Path
         assert len(json.loads((tmp_path / "compare.json").read_text())["test_opened"]) == times
 
 
+def test_a_comparison_with_other_settings_loses_nothing(ground: Ground, tmp_path: Path) -> None:
+    first, second = asked(rows="popularity,markov"), asked(rows="popularity", fractions="0.1,1")
+    document, console = tmp_path / "compare.json", Told()
+    written, drawn = [], []
+    for settings in (first, first, second):
+        compare(ground.run, ground.target, settings, tmp_path, console=console)
+        written.append(json.loads(document.read_text()))
+        drawn.append((tmp_path / "compare.png").read_bytes())
+    assert console.text.count("another comparison had been kept there, with other settings") == 1, "the second was the same"
+    [earlier] = (tmp_path / "earlier").iterdir()
+    assert str(earlier) in console.text.replace("\n", "")
+    kept = json.loads((earlier / "compare.json").read_text())
+    assert kept["rows"] == written[1]["rows"] and (earlier / "compare.png").read_bytes() == drawn[1]
+    assert len(written[2]["test_opened"]) == 3 and [row["row"] for row in written[2]["rows"]] == ["popularity"]
+    compare(ground.run, ground.target, first, tmp_path, console=Told())
+    [other] = (tmp_path / "earlier").iterdir()
+    assert other != earlier and json.loads((other / "compare.json").read_text())["rows"] == written[2]["rows"]
+    assert json.loads(document.read_text())["rows"] == written[0]["rows"], "the newest is where one looks for it"
+
+
 def test_nothing_but_overlap_is_an_error(ground: Ground, tmp_path: Path) -> None:
     items = [replace(item, id=f"x{row}") for row, item in enumerate(ground.source.catalog.items(range(50)))]
     target = Dataset(Catalog.from_items(items), ground.target.interactions, name="same")

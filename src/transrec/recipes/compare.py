@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import functools
-import json
 import re
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -16,10 +13,10 @@ from transrec.data.dataset import Dataset
 from transrec.data.folders import require_place
 from transrec.recipes.comparing.bench import Bench
 from transrec.recipes.comparing.doing import all_done
-from transrec.recipes.comparing.figure import save_figure
 from transrec.recipes.comparing.findings import found_by
 from transrec.recipes.comparing.going_on import where_it_is
 from transrec.recipes.comparing.jobs import jobs_of
+from transrec.recipes.comparing.keeping import DOCUMENT, FIGURE, keep, note_that_the_test_is_opened
 from transrec.recipes.comparing.overlaps import check_sources, told
 from transrec.recipes.comparing.report import Comparison, how_measured, result_table
 from transrec.recipes.comparing.rows import possible_rows
@@ -28,7 +25,7 @@ from transrec.recipes.comparing.shares import share_table
 from transrec.recipes.comparing.trying import try_out
 from transrec.recipes.comparing.work import Workshop
 
-DOCUMENT, FIGURE, JOBS = "compare.json", "compare.png", "jobs"
+JOBS = "jobs"
 
 
 def compare(
@@ -73,7 +70,7 @@ def compare(
     checks = check_sources(bench, settings.overlap)
     for line in [line for checked in checks for line in told(checked)]:
         told_to.print(f"- {line}", markup=False, soft_wrap=True)
-    opening = functools.cache(functools.partial(_note_that_the_test_is_opened, folder))  # once a comparison
+    opening = functools.cache(functools.partial(note_that_the_test_is_opened, folder))  # once a comparison
     workshop = Workshop(bench, settings, Path(jobs) if jobs is not None else folder / JOBS, opening)
     all_jobs = jobs_of(rows, settings, bench)
     try_out(all_jobs, workshop)
@@ -81,29 +78,13 @@ def compare(
     left_out = {**left_out, **lacking}
     found = found_by(finished, rows, checks, settings, bench)
     comparison = Comparison(bench, settings, tuple(checks), found, left_out)
-    _keep(comparison, folder)
-    _tell(comparison, folder, workshop.out, told_to)
+    earlier = keep(comparison, folder)
+    _tell(comparison, told_to)
+    _tell_where(folder, workshop.out, earlier, told_to)
     return comparison
 
 
-def _note_that_the_test_is_opened(folder: Path) -> None:
-    """Write it down beforehand, so that it stands there also where the comparison does not come to its end."""
-    path = folder / DOCUMENT
-    document: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"unfinished": True, "test_opened": []}
-    document["test_opened"].append(datetime.now(UTC).isoformat(timespec="seconds"))
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
-
-
-def _keep(comparison: Comparison, folder: Path) -> None:
-    """Write the numbers and the figure; the notes of when the test was opened stay."""
-    path = folder / DOCUMENT
-    document = {**comparison.to_json(), "test_opened": json.loads(path.read_text())["test_opened"]}
-    path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
-    save_figure(comparison, folder / FIGURE)
-
-
-def _tell(comparison: Comparison, folder: Path, jobs: Path, console: Console) -> None:
+def _tell(comparison: Comparison, console: Console) -> None:
     console.print(f"\n[bold]{escape(comparison.bench.dataset.name)}[/bold]")
     for line in how_measured(comparison):
         console.print(line, markup=False, soft_wrap=True)
@@ -115,8 +96,17 @@ def _tell(comparison: Comparison, folder: Path, jobs: Path, console: Console) ->
     console.print(f"\n{comparison.sentence}", markup=False, soft_wrap=True, style="bold")
     if place := where_it_is(comparison):
         console.print(f"\n{place}", markup=False, soft_wrap=True)
+
+
+def _tell_where(folder: Path, jobs: Path, earlier: Path | None, console: Console) -> None:
     console.print(
         f"\nkept in {folder}: {DOCUMENT}, {FIGURE}; in {jobs}: a folder for each model; the test split has been opened",
         markup=False,
         soft_wrap=True,
     )
+    if earlier:
+        console.print(
+            f"another comparison had been kept there, with other settings: it is in {earlier} now",
+            markup=False,
+            soft_wrap=True,
+        )
