@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -120,7 +121,7 @@ def _explain(cls: type[BaseModel] | None, error: Mapping[str, Any]) -> str:
     path = ".".join(str(part) for part in error["loc"])
     if error["type"] != "extra_forbidden":
         given = "" if error["type"] == "missing" else f" (given: {error['input']!r})"
-        return f"{path}: {error['msg'].removeprefix('Value error, ')}{given}"
+        return f"{path}: {error['msg'].removeprefix('Value error, ')}{_nearest(error)}{given}"
     owner: Any = cls
     for part in error["loc"][:-1]:
         if isinstance(part, int):
@@ -132,3 +133,11 @@ def _explain(cls: type[BaseModel] | None, error: Mapping[str, Any]) -> str:
     near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return f"{path}: there is no such setting; {hint}known are {', '.join(known) or 'none here'}"
+
+
+def _nearest(error: Mapping[str, Any]) -> str:
+    """Of the words that a setting may be the nearest, for the end of what is wrong; empty where none is near."""
+    if error["type"] != "literal_error":
+        return ""
+    near = difflib.get_close_matches(str(error["input"]), re.findall(r"'([^']*)'", error["ctx"]["expected"]), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""

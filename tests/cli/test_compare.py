@@ -11,8 +11,9 @@ import pytest
 import yaml
 from comparing_ground import Ground, make_ground
 
+from transrec import cli
 from transrec.cli import app, main
-from transrec.errors import RunError
+from transrec.errors import RunError, Stopped
 from transrec.model import TransRec
 from transrec.runs import RunRecord
 
@@ -105,6 +106,7 @@ def test_simple_methods_lead_to_no_command(ground: Ground, tmp_path: Path, capsy
         (("--seeds", "one"), "seeds"),
         (("--metric", "AUC"), "there is no such metric"),
         (("--tune", "some"), "is not a tuning rule"),
+        (("--budget", "beste"), "--budget: Input should be 'best', 'steps' or 'epochs'; did you mean 'best'?"),
     ],
 )
 def test_wrong_flags_are_told_in_words(
@@ -114,6 +116,51 @@ def test_wrong_flags_are_told_in_words(
         app(["compare", str(ground.run), "--data", str(ground.folder / "target"), *words])
     shown = " ".join(re.sub(r"[│╭╰─╮╯]", " ", capsys.readouterr().err).split())
     assert told in shown and "Traceback" not in shown
+
+
+def test_a_target_without_its_flag_is_told(ground: Ground, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        app(["compare", str(ground.run), str(ground.folder / "target")])
+    shown = capsys.readouterr().err
+    assert "--data is missing." in shown and "requires an argument" not in shown
+    with pytest.raises(SystemExit):
+        app(["compare", str(ground.run), "--dat", str(ground.folder / "target")])
+    assert "--data is missing. Did you mean --data instead of --dat?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "stop", "told", "wrong"),
+    [
+        ("compare RUN --data DATA", KeyboardInterrupt(), "the same command goes on", "--resume"),
+        ("compare RUN --data DATA", Stopped(5, 2, kept=True), "the same command goes on", "--resume"),
+        ("recommend RUN --all", KeyboardInterrupt(), "the same command goes on", "--resume"),
+        ("train DATA --out RUN", KeyboardInterrupt(), "--resume goes on", "the same command"),
+        (
+            "train DATA --out RUN",
+            Stopped(5, 2, kept=True),
+            "after step 5; its state is kept, --resume goes on",
+            "same command",
+        ),
+        ("ingest --out DATA", KeyboardInterrupt(), "what is finished is kept", "goes on"),
+    ],
+)
+def test_an_interrupt_says_how_to_go_on_with_this_verb(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: str,
+    stop: KeyboardInterrupt,
+    told: str,
+    wrong: str,
+) -> None:
+    def interrupted(_: object) -> None:
+        raise stop
+
+    monkeypatch.setattr(cli, "app", interrupted)
+    monkeypatch.setattr("sys.argv", ["transrec", *words.split()])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    shown = capsys.readouterr().err
+    assert caught.value.code == 130 and told in shown and wrong not in shown
 
 
 def test_the_source_as_target_is_told_in_a_line(

@@ -62,3 +62,10 @@ def test_an_empty_folder_is_told(source: str) -> None:
 def test_help_names_the_sources(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     typed(f"{verb} --help")
     assert "(recbole, movielens, mind, amazon2023 or hm)" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_misspelt_format_is_told_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        app(["ingest", "--source", "minds", "raw", "--out", "DATA"])
+    shown = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert "--source: Input should be 'recbole'" in shown and "did you mean 'mind'?" in shown

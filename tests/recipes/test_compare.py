@@ -152,6 +152,12 @@ def test_only_what_is_new_is_trained(ground: Ground, finished: SimpleNamespace, 
     assert called == ["train", "transfer"], "another budget is another training, and simple methods have none"
 
 
+def test_one_model_is_told_in_the_singular(ground: Ground, tmp_path: Path) -> None:
+    console = Told()
+    compare(ground.run, ground.target, asked(rows="popularity"), tmp_path, console=console)
+    assert "1 model to train, tune or rank" in console.text
+
+
 def test_rates_are_tried_and_chosen_on_validation(ground: Ground, tmp_path: Path) -> None:
     settings = asked(rows="scratch,transferred", seeds="0", rates="1,0.001")
     found = compare(ground.run, ground.target, settings, tmp_path, console=Told())

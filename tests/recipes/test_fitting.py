@@ -12,7 +12,7 @@ from rich.console import Console
 from transrec.data.catalog import Catalog, Item
 from transrec.data.dataset import Dataset
 from transrec.data.store import ContentStore
-from transrec.errors import ModelError
+from transrec.errors import ModelError, RunError
 from transrec.model import TransRec
 from transrec.recipes.fitting import TrainSettings, TransferSettings
 from transrec.recipes.train import train
@@ -43,6 +43,13 @@ def test_an_objective_that_teaches_the_prior_nothing_is_refused_before_anything_
     settings = TrainSettings.from_mapping({**SHORT, "model": SETTINGS.model_dump(), "objective": {"kind": "multistep"}})
     with pytest.raises(ModelError, match="does not teach it what counts are worth"):
         train([platform()], settings, tmp_path / "run", console=QUIET)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_dataset_that_is_given_twice_is_refused(tmp_path: Path) -> None:
+    settings = TrainSettings.from_mapping({**SHORT, "model": SETTINGS.model_dump()})
+    with pytest.raises(RunError, match="the dataset 'small' is given twice"):
+        train([platform(), shifted(1, 2.0), platform()], settings, tmp_path / "run", console=QUIET)
     assert not (tmp_path / "run").exists()
 
 

@@ -6,10 +6,11 @@ without loading torch.
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 
-from cyclopts import App, CycloptsError, CycloptsPanel
+from cyclopts import App, CycloptsError, CycloptsPanel, MissingArgumentError
 from cyclopts.argument import ArgumentCollection
 from cyclopts.config import Dict
 from pydantic import ValidationError
@@ -39,6 +40,11 @@ VERBS = {
 }
 """The verbs in the order in which people need them, and what each does."""
 
+RESUMED = ("train", "transfer")
+"""Verbs that go on with --resume."""
+FOUND_DONE = ("compare", "study", "index", "recommend")
+"""Verbs that go on when the same command is given again."""
+
 
 def _from_file(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
     """Take what the command line does not say from the YAML file that it names with --config.
@@ -63,11 +69,18 @@ def _told(error: CycloptsError) -> RenderableType:
     """What is wrong with the command line, in the words of the settings where they are what is wrong, and where to look."""
     cause = error.__cause__ or error.__context__
     told = str(error)
+    if isinstance(error, MissingArgumentError) and error.argument and not error.keyword and not error.tokens_so_far:
+        told = " ".join([f"{error.argument.name} is missing.", *re.findall(r"Did you mean .*", told)])
     if isinstance(cause, ValidationError):
         lines = [line.partition(":") for line in explained(cause)]
-        told = "\n".join(f"--{name.replace('_', '-')}:{what}{_source(error, name)}" for name, _, what in lines)
+        told = "\n".join(f"--{_flag(name)}:{what}{_source(error, name)}" for name, _, what in lines)
     verb = next((word for word in error.command_chain or () if word in VERBS), None)
     return CycloptsPanel(f"{told}\nTo mend it: {' '.join(filter(None, ('transrec', verb, '--help')))} says what there is")
+
+
+def _flag(name: str) -> str:
+    """A setting as it is typed: a place in a list is no part of that."""
+    return re.sub(r"(\.\d+)+$", "", name).replace("_", "-")
 
 
 def _source(error: CycloptsError, name: str) -> str:
@@ -108,9 +121,17 @@ def main() -> None:
         console.print(f"[bold red]Error:[/bold red] {_escaped(str(error))}")
         sys.exit(2)
     except KeyboardInterrupt as stop:
-        told = str(stop) or "what is finished is kept; --resume goes on with a training"
+        told = _interrupted(sys.argv[1:], stop)
         Console(stderr=True).print(f"\n[bold]Interrupted[/bold]: {_escaped(told)}", highlight=False, soft_wrap=True)
         sys.exit(128 + getattr(stop, "signal", signal.SIGINT))
+
+
+def _interrupted(words: list[str], stop: KeyboardInterrupt) -> str:
+    """What an interrupted command keeps, and how to go on with it."""
+    verb = next((word for word in words if word in VERBS), "")
+    if verb in FOUND_DONE:  # a training inside one of these knows of --resume alone, which they do not have
+        return "what is finished is kept; the same command goes on"
+    return str(stop) or "what is finished is kept" + ("; --resume goes on with a training" if verb in RESUMED else "")
 
 
 def _escaped(text: str) -> str:

@@ -10,6 +10,7 @@ from rich.console import Console
 from transrec.data.dataset import Dataset
 from transrec.data.holding import holding
 from transrec.data.splits import split_of
+from transrec.errors import RunError
 from transrec.model import TransRec
 from transrec.recipes.fitting import NewRun, TrainSettings, fit, record_of, writes
 from transrec.recipes.resuming import as_started, require_same, to_go_on
@@ -40,10 +41,11 @@ def train(
 
     Raises:
         RunError: ``out`` is not empty, or another process writes it; or with ``resume`` there is nothing to go on with, or
-            the settings differ.
+            the settings differ; or a dataset is given twice.
         Stopped: SIGINT or SIGTERM came; the state is kept.
     """
     datasets = [d if isinstance(d, Dataset) else Dataset.open(d) for d in data]
+    require_once(datasets)
     folder = Path(out) if out is not None else None
     resume = to_go_on(folder, settings, resume=resume, console=console)
     for dataset in datasets:
@@ -58,3 +60,15 @@ def train(
         run = NewRun(initial_sources(model), record, folder, resume)
         result = fit(model, datasets, settings, run, console=console)
     return model, result
+
+
+def require_once(datasets: Sequence[Dataset]) -> None:
+    """Raise a RunError when a dataset is given twice: it would count double, and share everything with itself.
+
+    Raises:
+        RunError: see above.
+    """
+    prints = [dataset.fingerprint for dataset in datasets]
+    for dataset in datasets:
+        if prints.count(dataset.fingerprint) > 1:
+            raise RunError(f"the dataset {dataset.name!r} is given twice", remedy="give each platform once")

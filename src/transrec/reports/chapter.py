@@ -11,6 +11,7 @@ from typing import Any
 
 from PIL import Image
 
+from transrec.data.reading.findings import counted
 from transrec.reports.card import Card
 from transrec.reports.commands import comparing, evaluating, remaking, reporting, resuming
 from transrec.reports.curves import training_curves
@@ -67,7 +68,7 @@ class Chapter:
         if record.source:
             how = f"trained further on {names}, from" if record.continuing else f"moved to {names} from"
             made = f"{how} the run {Path(record.source).name}"
-        stages = f", after {len(record.stages)} stages before" if record.stages else ""
+        stages = f", after {counted(len(record.stages), 'stage')} before" if record.stages else ""
         state = "" if self.run.ended else "; its training has not come to its end"
         return f"A recommender {made} by transrec {record.version}{stages}{state}."
 

@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from comparing_ground import QUIET, Ground, asked, make_ground
@@ -12,9 +13,9 @@ from comparing_ground import QUIET, Ground, asked, make_ground
 from transrec.data.catalog import Catalog, Item
 from transrec.data.dataset import Dataset
 from transrec.data.interactions import Interactions
-from transrec.data.overlap.overlap import OverlapSettings
+from transrec.data.overlap.overlap import Overlap, OverlapSettings, Shared
 from transrec.recipes.comparing.bench import Bench
-from transrec.recipes.comparing.overlaps import check_sources, known_targets, told
+from transrec.recipes.comparing.overlaps import Checked, check_sources, known_targets, told
 
 
 @pytest.fixture
@@ -87,3 +88,20 @@ def test_test_targets_of_known_items_and_users_are_found(ground: Ground) -> None
     test = bench.whole.test
     assert (known_targets([found], bench) == (target.interactions.rows[test.positions] == 11)).all()
     json.dumps(found.to_json())
+
+
+@pytest.mark.parametrize(
+    ("kind", "members", "line"),
+    [
+        ("near-duplicate texts", [3], "1 near-duplicate text"),
+        ("near-duplicate texts", [3, 4], "2 near-duplicate texts"),
+        ("user ids", [3], "1 user id"),
+    ],
+)
+def test_one_is_told_in_the_singular(ground: Ground, kind: str, members: list[int], line: str) -> None:
+    shared = Shared(kind, np.array(members), (("a", "b"),), 50, 50, evidence=True)
+    nothing = Shared("user ids", np.zeros(0, dtype=np.int64), (), 50, 50, evidence=True)
+    source = ground.bench().record.data[0]
+    assert told(Checked(source, Overlap("small", nothing, (shared,)))) == [
+        f"in common with small: {line}, such as 'a' = 'b'"
+    ]

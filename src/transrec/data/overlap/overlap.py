@@ -14,6 +14,7 @@ from transrec.data.catalog import Catalog
 from transrec.data.dataset import Dataset
 from transrec.data.overlap.pictures import Looks, near_pictures
 from transrec.data.overlap.texts import near_texts, normalised
+from transrec.data.reading.findings import counted
 from transrec.data.store import Progress
 from transrec.settings import Settings
 
@@ -135,12 +136,11 @@ def _same_ids(kind: str, target: Sequence[str], source: Sequence[str]) -> Shared
     """Equal ids, without those that both platforms may have given by counting where there are others."""
     known = set(source)
     equal = np.array([place for place, own in enumerate(target) if own in known], dtype=np.int64)
-    counted = np.array([bool(_COUNTER.fullmatch(target[place])) for place in equal], dtype=bool)
-    evidence = not len(equal) or not counted.all()
-    members = equal[~counted] if evidence else equal
-    note = (
-        f"{int(counted.sum()):,} equal ids are no more than a short number, as platforms give by counting, and prove nothing"
-    )
+    numbered = np.array([bool(_COUNTER.fullmatch(target[place])) for place in equal], dtype=bool)
+    evidence = not len(equal) or not numbered.all()
+    members = equal[~numbered] if evidence else equal
+    told = f"{counted(int(numbered.sum()), 'equal id')} {'is' if numbered.sum() == 1 else 'are'}"
+    note = f"{told} no more than a short number, as platforms give by counting, and prove nothing"
     return Shared(
         kind,
         members,
@@ -148,7 +148,7 @@ def _same_ids(kind: str, target: Sequence[str], source: Sequence[str]) -> Shared
         compared=len(target),
         present=len(target),
         evidence=evidence,
-        note=note if counted.any() else "",
+        note=note if numbered.any() else "",
     )
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from transrec.data.reading.findings import counted
 from transrec.errors import TransRecError
 from transrec.recipes.comparing.jobs import Job
 from transrec.recipes.comparing.variants import SimpleMethod
@@ -47,7 +48,7 @@ def all_done(workshop: Workshop, jobs: Sequence[Job], console: Console) -> tuple
 
 @contextmanager
 def _shown(total: int, console: Console) -> Iterator[tuple[Progress, TaskID]]:
-    console.print(f"[bold]{total} models to train, tune or rank[/bold]")
+    console.print(f"[bold]{counted(total, 'model')} to train, tune or rank[/bold]")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         yield progress, progress.add_task("", total=total)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from transrec.data.reading.findings import counted
 from transrec.errors import EvaluationError
 from transrec.evaluation.contrasts import Contrast, contrast, one_family
 from transrec.recipes.comparing.bench import Bench
@@ -137,7 +138,7 @@ def _validated_best(moved: Sequence[RowResult]) -> str | None:
     return best.label if best else None
 
 
-def _to_mind(known: int, all_targets: int, counted: int, settings: CompareSettings) -> str:
+def _to_mind(known: int, all_targets: int, targets: int, settings: CompareSettings) -> str:
     """What has to be known with the sentence."""
     told = []
     if known and not settings.remove_overlap:
@@ -145,6 +146,6 @@ def _to_mind(known: int, all_targets: int, counted: int, settings: CompareSettin
             f"mind the overlap: {known:,} of {all_targets:,} test targets are items or belong to users that the source "
             "knows, too; --remove-overlap leaves them out"
         )
-    if counted < settings.evaluation.small_slice:
-        told.append(f"only {counted:,} test targets")
+    if targets < settings.evaluation.small_slice:
+        told.append(f"only {counted(targets, 'test target')}")
     return "; ".join(told)

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from transrec.data.dataset import Dataset
 from transrec.data.overlap.overlap import Overlap, OverlapSettings, Shared, overlap
+from transrec.data.reading.findings import counted
 from transrec.errors import DataError
 from transrec.recipes.comparing.bench import Bench
 from transrec.recipes.showing import progress_bar
@@ -85,7 +86,7 @@ def _checked(source: DataRecord, target: Dataset, settings: OverlapSettings, con
 def _line(found: Shared) -> str:
     examples = ", ".join(repr(ours) if ours == theirs else f"{ours!r} = {theirs!r}" for ours, theirs in found.examples)
     note = f"; {found.note}" if found.note else ""
-    return f"{len(found):,} {found.kind}{_of(found)}, such as {examples}{note}"
+    return f"{counted(len(found), found.kind.removesuffix('s'))}{_of(found)}, such as {examples}{note}"
 
 
 def _of(found: Shared) -> str:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from transrec._version import __version__
+from transrec.data.reading.findings import counted
 from transrec.evaluation.contrasts import Contrast
 from transrec.evaluation.intervals import Interval
 from transrec.recipes.comparing.bench import Bench
@@ -183,7 +184,7 @@ def _budget(comparison: Comparison) -> str:
         f"{training.patience} validations without a better {training.metric}",
     ]
     if comparison.bench.stages:
-        told.append(f"{len(comparison.bench.stages)} stages before")
+        told.append(f"{counted(len(comparison.bench.stages), 'stage')} before")
     if len(settings.rates) > 1:
         told.append(f"the best on validation of the learning rates x {', '.join(f'{rate:g}' for rate in settings.rates)}")
     if comparison.findings.curve:

@@ -25,7 +25,7 @@ from transrec.recipes.resuming import has_begun
 from transrec.recipes.studies.settings import SourcesSettings
 from transrec.recipes.studies.study import Line, Study, folder_name
 from transrec.recipes.studies.tables import DOCUMENT, keep, tell
-from transrec.recipes.train import train
+from transrec.recipes.train import require_once, train
 
 RUN = "run"
 
@@ -168,10 +168,8 @@ def _train(sources: Sequence[Dataset], training: TrainSettings, console: Console
 
 def _require_apart(sources: Sequence[Dataset], target: Dataset) -> None:
     here = target.folder.resolve() if target.folder else None
-    prints = [source.fingerprint for source in sources]
+    require_once(sources)
     for source in sources:
-        if prints.count(source.fingerprint) > 1:
-            raise RunError(f"the source {source.name!r} is given twice", remedy="give each platform once")
         if source.fingerprint == target.fingerprint or (here and source.folder and source.folder.resolve() == here):
             raise RunError(
                 f"the target {target.name!r} is one of the sources, so nothing would be transferred",
