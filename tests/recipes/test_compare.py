@@ -25,6 +25,7 @@ from transrec.model import TransRec
 from transrec.recipes.compare import compare
 from transrec.recipes.comparing import work
 from transrec.recipes.comparing.report import Comparison
+from transrec.reports.numbers import DASH
 from transrec.reports.verdict import Verdict
 
 ROWS = ["popularity", "markov", "ease", "similarity", "identity", "scratch", "zero-shot", "transferred"]
@@ -81,6 +82,23 @@ def test_every_share_has_its_numbers_on_the_screen_and_in_the_files(finished: Si
     assert [row[0] for row in Verdict.of(finished.folder, finished.json, name="it").shares.rows] == ["50", "80"]
     for share in (few, whole):
         assert f"{share['gain']['points']['value']:+.4f}".replace("0.", ".", 1) in finished.text
+
+
+def test_the_table_of_the_report_has_what_the_one_on_the_screen_has(finished: SimpleNamespace) -> None:
+    table = Verdict.of(finished.folder, finished.json, name="it").table
+    assert list(table.columns)[-5:] == ["less the best other row", "less from scratch", "cold (0)", *table.columns[-2:]]
+    rows = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
+    found = finished.found.findings
+    for row in found.table:
+        best, told = found.against_the_best(row.label), rows[row.label]
+        assert (
+            f"{best.points.value:+.4f} [{best.points.low:+.4f}, {best.points.high:+.4f}]" in told["less the best other row"]
+        )
+        assert told["time"].endswith(" s") or row.row.name == "zero-shot"
+    own = rows["transferred"]["less from scratch"]
+    assert f"{found.transfers[0].points.value:+.4f} [" in own and f"p {found.transfers[0].corrected:.3f}" in own
+    assert rows["from scratch"]["less from scratch"] == rows["from scratch"]["cold (0)"] == DASH
+    assert rows["zero-shot"]["time"] == DASH
 
 
 def test_the_sentence_is_the_last_word_everywhere(finished: SimpleNamespace) -> None:

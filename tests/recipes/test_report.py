@@ -161,6 +161,7 @@ def test_a_verdict_is_told(run: Path) -> None:
     (folder / "compare.json").write_text(json.dumps(document))
     page = of(run)
     assert "It helps & <how>." in page.text and "With so many users to learn from" not in page.text
+    assert "less the best other row" in page.text, "a file of an earlier version has no such numbers"
     points = {"value": -0.1, "low": -0.2, "high": -0.05}
     gain = {"points": points, "percent": {**points, "value": -33.4}, "corrected": 0.0004}
     sides = {"from_scratch": {"label": "anew", "NDCG@10": {**numbers, "value": 0.25}}}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from transrec.reports.charts import FAINT, INK, MAIN, chart
+from transrec.reports.numbers import ENDS, interval_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,20 +104,6 @@ class Measured:
             slices=_slices(found, metrics[1]),
             gains=[_gain(pair) for pair in document.get("paired", [])],
         )
-
-
-ENDS = ("value", "low", "high")
-
-
-DASH = "–"  # noqa: RUF001  (an en dash, as typesetters use it)
-
-
-def interval_text(interval: Mapping[str, float | None], *, sign: str = "") -> str:
-    """A mean, or with the sign ``"+"`` a difference, with its interval; a dash where it is not known."""
-    value, low, high = (math.nan if (told := interval[end]) is None else told for end in ENDS)
-    if math.isnan(value):
-        return DASH
-    return f"{value:{sign}.4f} [{low:{sign}.4f}, {high:{sign}.4f}]"
 
 
 def dot_chart(dots: Sequence[Dot], *, metric: str, name: str) -> str:

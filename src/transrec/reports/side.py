@@ -9,7 +9,8 @@ from typing import Any
 
 from transrec.reports.files import RunFiles
 from transrec.reports.missing import Missing
-from transrec.reports.results import ENDS, Dot, Table, dot_chart, interval_text
+from transrec.reports.numbers import ENDS, interval_text
+from transrec.reports.results import Dot, Table, dot_chart
 from transrec.rules import summarised
 
 

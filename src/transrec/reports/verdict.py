@@ -7,9 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transrec.reports.results import DASH, ENDS, Dot, Table, dot_chart, interval_text, shown_of
+from transrec.reports.numbers import DASH, ENDS, duration, interval_text, p_text, percent_text
+from transrec.reports.results import Dot, Table, dot_chart, shown_of
 
 FIGURE = "compare.png"
+AGAINST = {"less the best other row": "against_the_best_other", "less from scratch": "against_scratch"}
+"""Columns of differences, and where a row has them."""
+PARTS = ("cold", "tail")
+"""Targets that no, or at most four, training events touch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +58,6 @@ class Verdict:
             Dot(row["label"], **{end: float(row["metrics"][metric][end]) for end in ENDS}, own=row["label"] in leaders)
             for row in rows
         ]
-        names = list(dict.fromkeys([metric, *shown_of(rows[0]["metrics"])])) if rows else [metric]
-        cells = [[row["label"], *(interval_text(row["metrics"][one]) for one in names)] for row in rows]
         own = frozenset(place for place, row in enumerate(rows) if row["label"] in leaders)
         figure = folder / FIGURE
         return cls(
@@ -62,11 +65,44 @@ class Verdict:
             sentence=document["sentence"],
             answer=document["transfer"],
             measured=document["measured"],
-            table=Table(["row", *names], cells, own),
+            table=_table(rows, metric, own),
             shares=_shares(document.get("by_share", ()), metric),
             chart=dot_chart(dots, metric=metric, name=name) if dots else "",
             figure=figure if figure.exists() else None,
         )
+
+
+def _table(rows: Sequence[Mapping[str, Any]], metric: str, own: frozenset[int]) -> Table:
+    """A row for each way to a model: metrics, differences, cold and tail targets, and what it took."""
+    names = list(dict.fromkeys([metric, *shown_of(rows[0]["metrics"])])) if rows else [metric]
+    slices = [f"{part} ({_targets(rows, part)})" for part in PARTS]
+    cells = [
+        [
+            row["label"],
+            *(interval_text(row["metrics"][one]) for one in names),
+            *(_difference(row.get(against)) for against in AGAINST.values()),
+            *(_sliced(row.get(part)) for part in PARTS),
+            DASH if row.get("seconds") is None else duration(row["seconds"]),
+        ]
+        for row in rows
+    ]
+    return Table(["row", *names, *AGAINST, *slices, "time"], cells, own)
+
+
+def _difference(contrast: Mapping[str, Any] | None) -> str:
+    if contrast is None:
+        return DASH
+    percent = percent_text(contrast["percent"]["value"])
+    return f"{interval_text(contrast['points'], sign='+')}, {percent}, p {p_text(contrast['corrected'])}"
+
+
+def _sliced(part: Mapping[str, Any] | None) -> str:
+    return DASH if part is None else f"{part['value']['value']:.4f}{' (few)' if part['small'] else ''}"
+
+
+def _targets(rows: Sequence[Mapping[str, Any]], part: str) -> str:
+    """How many targets are in a part, the same in every row."""
+    return next((f"{row[part]['targets']:,}" for row in rows if row.get(part)), "0")
 
 
 def _shares(shares: Sequence[Mapping[str, Any]], metric: str) -> Table:
@@ -90,13 +126,3 @@ def _shares(shares: Sequence[Mapping[str, Any]], metric: str) -> Table:
             ]
         )
     return Table(columns, rows)
-
-
-def percent_text(value: float | None) -> str:
-    """A difference in percent; a dash where it is not known."""
-    return DASH if value is None else f"{value:+.0f} %"
-
-
-def p_text(value: float) -> str:
-    """A p-value with three decimals."""
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"

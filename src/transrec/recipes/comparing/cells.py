@@ -21,10 +21,3 @@ def short_p(against: Contrast) -> str:
 def two_lines(above: str, below: str, *, bold: bool = False) -> Text:
     """A cell of a table: a number, and dim below it what belongs to it."""
     return Text.assemble((above, "bold" if bold else ""), (f"\n{below}", "dim"))
-
-
-def duration(seconds: float) -> str:
-    """A time in seconds, minutes or hours."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

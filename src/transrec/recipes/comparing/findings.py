@@ -54,6 +54,10 @@ class Findings:
         own = [found for found in self.rivals if found.first == label]
         return own[0] if own else max(self.rivals, key=lambda found: found.values[0]).reversed()
 
+    def against_scratch(self, label: str) -> Contrast | None:
+        """A transferred row against the one from scratch; None for every other row."""
+        return next((found for found in self.transfers if found.first == label), None)
+
 
 def found_by(
     finished: Sequence[Finished],

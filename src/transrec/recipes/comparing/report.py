@@ -16,13 +16,14 @@ from transrec.data.reading.findings import counted
 from transrec.evaluation.contrasts import Contrast
 from transrec.evaluation.intervals import Interval
 from transrec.recipes.comparing.bench import Bench
-from transrec.recipes.comparing.cells import duration, short, short_p, two_lines
+from transrec.recipes.comparing.cells import short, short_p, two_lines
 from transrec.recipes.comparing.findings import Findings
 from transrec.recipes.comparing.overlaps import Checked
 from transrec.recipes.comparing.results import COLD, TAIL, RowResult, SliceResult
 from transrec.recipes.comparing.settings import CompareSettings
 from transrec.recipes.comparing.shares import shares_json
 from transrec.recipes.comparing.variants import ZeroShot
+from transrec.reports.numbers import duration
 
 FORMAT = 1
 
@@ -75,7 +76,7 @@ class Comparison:
             "targets_known_to_the_source": found.known,
             "targets_removed": found.known if self.settings.remove_overlap else 0,
             "overlap": [checked.to_json() for checked in self.checks],
-            "rows": [_row_json(row) for row in found.table],
+            "rows": [_row_json(row, found) for row in found.table],
             "left_out": dict(self.left_out),
             "against_the_highest": [asdict(own) for own in found.rivals],
             "transferred_against_scratch": [asdict(own) for own in found.transfers],
@@ -207,7 +208,9 @@ def _caption(comparison: Comparison) -> str:
     return "\n".join(lines)
 
 
-def _row_json(row: RowResult) -> dict[str, Any]:
+def _row_json(row: RowResult, found: Findings) -> dict[str, Any]:
+    best, scratch = found.against_the_best(row.label), found.against_scratch(row.label)
+    parts = {name: row.slice(label) for name, label in (("cold", COLD), ("tail", TAIL))}
     return {
         "row": row.row.name,
         "label": row.label,
@@ -216,6 +219,9 @@ def _row_json(row: RowResult) -> dict[str, Any]:
         "users": row.users,
         "metrics": {name: asdict(value) for name, value in row.metrics.items()},
         "spread_over_seeds": {name: row.spread(name) for name in row.metrics},
+        "against_the_best_other": asdict(best) if best else None,
+        "against_scratch": asdict(scratch) if scratch else None,
+        **{name: asdict(part) if part else None for name, part in parts.items()},
         "slices": [asdict(part) for part in row.slices],
         "seconds": row.seconds,
         "memory_bytes": row.memory,
