@@ -69,6 +69,12 @@ class ModelSettings(Settings):
     """What a platform's counts add to scores: what is popular, what tends to follow, what is had together, each with a
     learned weight; or nothing, as published. Counts are of items as they are numbered here; the weights can move."""
 
+    def reading(self, names: Sequence[str]) -> ModelSettings:
+        """The same model, reading these modalities; the scores of a single view need no fusing."""
+        items = self.items.model_copy(update={"modalities": tuple(names)})
+        scorer = "cosine" if self.scorer == "views" and len(names) == 1 else self.scorer
+        return self.model_copy(update={"items": items, "scorer": scorer})
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outputs:
@@ -162,7 +168,7 @@ class TransRec(nn.Module):
             items = build_items(settings.items, catalogs)
             resolved = settings.model_copy(update={"items": items.settings})
             users = build_users(resolved.items.width, resolved.users, resolved.items.nested)
-            return cls(items, users, _build_scorer(resolved, items, users), resolved, _build_prior(resolved))
+            return cls(items, users, build_scorer(resolved, items, users), resolved, _build_prior(resolved))
 
     def fresh_for(self, catalog: Catalog, *, grown: bool = False, seed: int = 0) -> TransRec:
         """A model of the same form for another platform: copies of the encoders, everything else fresh.
@@ -184,7 +190,7 @@ class TransRec(nn.Module):
             items = ItemEncoder(encoders, one)  # type: ignore[arg-type]
             resolved = self.settings.model_copy(update={"items": one})
             users = build_users(resolved.items.width, resolved.users, resolved.items.nested)
-            return TransRec(items, users, _build_scorer(resolved, items, users), resolved, _build_prior(resolved))
+            return TransRec(items, users, build_scorer(resolved, items, users), resolved, _build_prior(resolved))
 
     # ---- disk ---------------------------------------------------------------------------------------------------------
 
@@ -233,7 +239,7 @@ class TransRec(nn.Module):
         settings = ModelSettings.from_mapping(document["model"], where=str(folder / SETTINGS))
         items = ItemEncoder.from_assets(folder / "encoders", settings.items)
         users = build_users(settings.items.width, settings.users, settings.items.nested)
-        model = cls(items, users, _build_scorer(settings, items, users), settings, _build_prior(settings))
+        model = cls(items, users, build_scorer(settings, items, users), settings, _build_prior(settings))
         load_weights(model, folder / WEIGHTS)
         return model.to(device).eval()
 
@@ -270,7 +276,8 @@ def _seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def _build_scorer(settings: ModelSettings, items: ItemEncoder, users: UserEncoder) -> Scorer:
+def build_scorer(settings: ModelSettings, items: ItemEncoder, users: UserEncoder) -> Scorer:
+    """A fresh scorer of what users are, over the items."""
     made: Mapping[str, Callable[[], Scorer]] = {
         "cosine": lambda: CosineScorer(settings.temperature),
         "dot": DotScorer,

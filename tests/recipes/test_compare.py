@@ -24,6 +24,7 @@ from transrec.evaluation.ranks import ModelRanker, RankedTargets, rank_targets
 from transrec.model import TransRec
 from transrec.recipes.compare import compare
 from transrec.recipes.comparing import work
+from transrec.recipes.comparing.going_on import best_model
 from transrec.recipes.comparing.report import Comparison
 from transrec.reports.numbers import DASH
 from transrec.reports.verdict import Verdict
@@ -201,6 +202,15 @@ def test_a_run_with_a_prior(ground: Ground, tmp_path: Path) -> None:
 def texts(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     _, target, run = text_run(tmp_path_factory.mktemp("texts"))
     return SimpleNamespace(target=target, run=run)
+
+
+def test_a_run_with_ids_says_what_is_read(ground: Ground, tmp_path: Path) -> None:
+    items = {"width": 16, "modalities": ["given", "identity"]}
+    run, console = trained(tmp_path / "run", ground.source, model={"items": items}), Told()
+    found = compare(run, ground.target, asked(rows="scratch,zero-shot,transferred", seeds="0"), console=console)
+    assert not found.left_out and "table of item ids is left out" in " ".join(console.text.split())
+    best = best_model(found)
+    assert best and best.row.name != "zero-shot", "of the content alone there is no run"
 
 
 def test_frozen_and_tuned_text_encoders(texts: SimpleNamespace) -> None:

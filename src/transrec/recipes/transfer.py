@@ -14,7 +14,7 @@ from transrec.data.splits import split_of
 from transrec.model import TransRec
 from transrec.recipes.fitting import NewRun, TransferSettings, fit, record_of, writes
 from transrec.recipes.resuming import as_started, require_same, to_go_on
-from transrec.rules import PROJECTIONS, SourceRule, copy_parameters, usual_rules
+from transrec.rules import PROJECTIONS, SourceRule, copy_parameters, dropped, usual_rules, without
 from transrec.runs import learned_from
 from transrec.training.trainer import Fit
 
@@ -72,10 +72,14 @@ def moved(source: TransRec, catalog: Catalog, settings: TransferSettings) -> tup
 
     Raises:
         ModelError: a parameter that is to be copied is not in the source, or has another shape there.
+            Or no item encoder is left.
         SettingsError: a rule matches nothing.
     """
-    model = source.fresh_for(catalog, seed=settings.training.seed)
-    sources = copy_parameters(model, source.state_dict(), usual_rules(model, _given(settings)))
+    given = _given(settings)
+    left_out = dropped(given)
+    model = (without(source, left_out) if left_out else source).fresh_for(catalog, seed=settings.training.seed)
+    rules = [rule for rule in given if rule.source != "drop"]
+    sources = copy_parameters(model, source.state_dict(), usual_rules(model, rules))
     model.items.centre_like(source.items)
     return model, sources
 

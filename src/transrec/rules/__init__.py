@@ -6,6 +6,7 @@ Pre-training and transfer are the same training; what differs is written here, a
 from __future__ import annotations
 
 from transrec.rules.depth import blocks_above, learning_depths
+from transrec.rules.dropping import without
 from transrec.rules.fate import Fate, anchored, fates, untaught, with_earlier
 from transrec.rules.fraction import Fraction
 from transrec.rules.mergeable import merge, merged_copy, merged_into, plain_name
@@ -15,6 +16,7 @@ from transrec.rules.sources import (
     Source,
     SourceRule,
     copy_parameters,
+    dropped,
     initial_sources,
     is_published,
     measured_names,
@@ -37,6 +39,7 @@ __all__ = [
     "apply_tuning",
     "blocks_above",
     "copy_parameters",
+    "dropped",
     "fates",
     "initial_sources",
     "is_published",
@@ -52,4 +55,5 @@ __all__ = [
     "untaught",
     "usual_rules",
     "with_earlier",
+    "without",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -23,6 +24,7 @@ many events there are; what is measured on the target is not copied either (:fun
 for projections, perhaps aligned."""
 
 ENCODERS = "items.encoders."
+_ENCODER = re.compile(re.escape(ENCODERS) + r"(?P<name>[\w-]+)\.\*")
 PROJECTIONS = "items.projections."
 """Names of the parameters that can be aligned begin with this."""
 
@@ -35,8 +37,10 @@ class SourceRule:
         pattern: over parameter names, with ``*`` for anything.
         source: ``"copy"`` from the source run; ``"fresh"``: as a new model has it; or, for projections, ``"aligned"``: as a
             new model has it, then turned to agree with the source's
-            (:meth:`~transrec.items.projection.Projection.align`). With a :class:`~transrec.rules.fraction.Fraction` weights
-            are partly fresh, and what else matches (biases, norms, buffers) is copied.
+            (:meth:`~transrec.items.projection.Projection.align`); or, for an item encoder as a whole, ``"drop"``: the model
+            leaves it out (:func:`~transrec.rules.dropping.without`). With a
+            :class:`~transrec.rules.fraction.Fraction` weights are partly fresh, and what else matches (biases, norms,
+            buffers) is copied.
     """
 
     pattern: str
@@ -52,12 +56,18 @@ class SourceRule:
         pattern, equals, source = text.partition("=")
         if equals and source.startswith("fraction"):
             return cls(pattern, Fraction.parse(source))
-        if not equals or source not in ("copy", "fresh", "aligned"):
+        if not equals or source not in ("copy", "fresh", "aligned", "drop"):
             raise SettingsError(
                 f"{text!r} is not a rule",
                 where="rules",
-                remedy="write PATTERN=copy or PATTERN=fresh, for example 'users.*=fresh', 'items.projections.*=aligned', or "
-                f"PATTERN={FORMS}",
+                remedy="write PATTERN=copy or PATTERN=fresh, for example 'users.*=fresh', 'items.projections.*=aligned', "
+                f"'{ENCODERS}NAME.*=drop', or PATTERN={FORMS}",
+            )
+        if source == "drop" and not _ENCODER.fullmatch(pattern):
+            raise SettingsError(
+                f"{text!r} drops something else than an item encoder",
+                where="rules",
+                remedy=f"write '{ENCODERS}NAME.*=drop'; anything else is copied or fresh",
             )
         if source == "aligned" and not pattern.startswith(PROJECTIONS):
             raise SettingsError(
@@ -66,6 +76,12 @@ class SourceRule:
                 remedy="write 'items.projections.*=aligned'; anything else is copied or fresh",
             )
         return cls(pattern, source)  # type: ignore[arg-type]
+
+
+def dropped(rules: Sequence[SourceRule]) -> list[str]:
+    """The names of the item encoders that rules leave out."""
+    found = (_ENCODER.fullmatch(rule.pattern) for rule in rules if rule.source == "drop")
+    return [match["name"] for match in found if match]
 
 
 def usual_rules(model: TransRec, given: Sequence[SourceRule] = ()) -> list[SourceRule]:

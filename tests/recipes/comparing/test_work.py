@@ -16,6 +16,7 @@ from comparing_ground import Ground, asked, make_ground, text_run, trained
 
 from transrec.data.splits import split_of
 from transrec.data.worlds import World
+from transrec.evaluation.ranks import ModelRanker, rank_targets
 from transrec.model import TransRec
 from transrec.recipes.comparing import work
 from transrec.recipes.comparing.bench import Bench
@@ -23,6 +24,7 @@ from transrec.recipes.comparing.cost import with_cost
 from transrec.recipes.comparing.jobs import Job, split_settings
 from transrec.recipes.comparing.rows import possible_rows
 from transrec.recipes.comparing.work import Finished, Workshop
+from transrec.rules import without
 from transrec.runs import RunRecord
 from transrec.training.loop import Loop
 
@@ -189,3 +191,19 @@ def test_what_is_read_back_is_what_was_written(ground: Ground, tmp_path: Path) -
     found = workshop.done(wanted)
     assert Finished.open(wanted, workshop.place(wanted)).job.seed == 3
     assert found.ranked.num_items == 50
+
+
+def test_a_run_with_ids_is_compared_by_content_on_both_sides(ground: Ground, tmp_path: Path) -> None:
+    items = {"width": 16, "modalities": ["given", "identity"], "fusion": "gated"}
+    run = trained(tmp_path / "run", ground.source, model={"items": items})
+    bench = Bench.open(run, ground.target, asked())
+    workshop = Workshop(bench, asked(), tmp_path / "jobs")
+    done = {row: workshop.done(job(row, workshop)) for row in ("scratch", "transferred", "plus-identity", "zero-shot")}
+    reads = {row: set(TransRec.load(own.folder / "run").items.encoders) for row, own in done.items() if own.fit}
+    assert reads == {"scratch": {"given"}, "transferred": {"given"}, "plus-identity": {"given", "identity"}}
+    content = ModelRanker.of(without(TransRec.load(run), ["identity"]), ground.target, bench.whole, place=None)
+    assert np.array_equal(done["zero-shot"].ranked.ranks, rank_targets(content, bench.whole, bench.whole.test).ranks)
+    record = RunRecord.read(done["transferred"].folder / "run")
+    assert record.rules == ("items.encoders.identity.*=drop",), "so that the same run can be made again"
+    kept = json.loads((done["transferred"].folder / "run" / "parameters.json").read_text())["parameters"]
+    assert {own["source"] for own in kept if ".identity." in own["name"]} == {"drop"}

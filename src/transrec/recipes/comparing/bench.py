@@ -23,6 +23,7 @@ from transrec.model import TransRec
 from transrec.objectives import ObjectiveSettings
 from transrec.recipes.comparing.settings import CompareSettings
 from transrec.recipes.stages import StageSettings
+from transrec.rules import without
 from transrec.runs import RunRecord
 from transrec.settings import merged
 from transrec.training.settings import TrainingSettings
@@ -40,7 +41,7 @@ class Bench:
     Attributes:
         run: the folder of the source run.
         record: how it came to be.
-        model: the run's model, on the device that is trained on.
+        source: the run's model, on the device that is trained on.
         dataset: the target.
         objective: of trained rows.
         training: likewise; seed and length are the job's.
@@ -50,7 +51,7 @@ class Bench:
 
     run: Path
     record: RunRecord
-    model: TransRec
+    source: TransRec
     dataset: Dataset
     objective: ObjectiveSettings
     training: TrainingSettings
@@ -73,7 +74,7 @@ class Bench:
         return cls(
             run=run,
             record=record,
-            model=TransRec.load(run, device=resolve_device(training.device)),
+            source=TransRec.load(run, device=resolve_device(training.device)),
             dataset=dataset,
             objective=ObjectiveSettings.from_mapping(
                 merged(record.objective, given.get("objective", {})), where="objective"
@@ -83,10 +84,24 @@ class Bench:
             split=SplitSettings.from_mapping(split, where="split"),
         )
 
+    @functools.cached_property
+    def model(self) -> TransRec:
+        """The run's model as rows have it: where it reads content, without a table of its own platform's item ids.
+
+        Such a table means nothing on another platform. With a fresh one transferred would read ids beside the content, and
+        from scratch would not.
+        """
+        return without(self.source, ["identity"]) if self.dropping else self.source
+
+    @property
+    def dropping(self) -> tuple[str, ...]:
+        """The rule by which transferred rows leave the table of ids out; empty where there is none, or nothing else."""
+        return ("items.encoders.identity.*=drop",) if self.knows_identities and self.content else ()
+
     @property
     def device(self) -> torch.device:
         """Where everything is trained and ranked."""
-        return self.model.device
+        return self.source.device
 
     @functools.cached_property
     def whole(self) -> Split:
@@ -96,8 +111,8 @@ class Bench:
     @property
     def content(self) -> tuple[str, ...]:
         """What the run reads of items and the target has, without their identity."""
-        there = {*self.dataset.catalog.modalities, *self.model.settings.items.custom}
-        return tuple(name for name in self.model.items.encoders if name in there and name != "identity")
+        there = {*self.dataset.catalog.modalities, *self.source.settings.items.custom}
+        return tuple(name for name in self.source.items.encoders if name in there and name != "identity")
 
     @property
     def unread(self) -> tuple[str, ...]:
@@ -107,7 +122,7 @@ class Bench:
     @property
     def knows_identities(self) -> bool:
         """Whether the run has a table of its own platform's item ids."""
-        return "identity" in self.model.items.encoders
+        return "identity" in self.source.items.encoders
 
     @property
     def counts(self) -> bool:

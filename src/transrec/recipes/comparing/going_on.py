@@ -14,8 +14,11 @@ from transrec.weights import SETTINGS
 
 
 def best_model(comparison: Comparison) -> RowResult | None:
-    """The row with the highest mean of those that are models; None where all rows are simple methods."""
-    models = [row for row in comparison.findings.table if not isinstance(row.row.made, SimpleMethod)]
+    """The row with the highest mean of those of which there is a run; None where there is none."""
+    others: tuple[type, ...] = (SimpleMethod,)
+    if comparison.bench.dropping:
+        others += (ZeroShot,)  # no run reads the content alone without having been trained on
+    models = [row for row in comparison.findings.table if not isinstance(row.row.made, others)]
     return max(models, key=lambda row: row.metrics[comparison.settings.metric].value, default=None)
 
 

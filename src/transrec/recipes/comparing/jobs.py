@@ -12,8 +12,6 @@ from typing import Any
 
 from transrec._version import __version__
 from transrec.data.splits import SplitSettings, sample_size
-from transrec.items.settings import ItemSettings
-from transrec.model import ModelSettings
 from transrec.recipes.comparing.bench import Bench
 from transrec.recipes.comparing.settings import CompareSettings
 from transrec.recipes.comparing.variants import FromScratch, Row, SimpleMethod, Transferred, ZeroShot
@@ -106,12 +104,12 @@ def settings_of(job: Job, settings: CompareSettings, bench: Bench) -> FitSetting
     match job.row.made:
         case FromScratch(content=content, identity=identity, tune=tune, counts=counts):
             names = (*(bench.content if content else ()), *(("identity",) if identity else ()))
-            model = _reading(bench.model.settings, names)
+            model = bench.source.settings.reading(names)
             if not counts:
                 model = model.updated({"prior": "none"})
             return TrainSettings(**shared, tune=str(tune), model=model)
         case Transferred(tune=tune):
-            return TransferSettings(**shared, tune=str(tune), rules=settings.rules)
+            return TransferSettings(**shared, tune=str(tune), rules=(*settings.rules, *bench.dropping))
     return None
 
 
@@ -172,10 +170,3 @@ def _stage(stage: StageSettings, job: Job) -> StageSettings:
         if name in own:
             own[name] = float(own[name] or 0) * job.rate
     return longer.model_copy(update={"training": own})
-
-
-def _reading(model: ModelSettings, names: tuple[str, ...]) -> ModelSettings:
-    """The run's model, reading these modalities; the scores of a single view need no fusing."""
-    items: ItemSettings = model.items.model_copy(update={"modalities": names})
-    scorer = "cosine" if model.scorer == "views" and len(names) == 1 else model.scorer
-    return model.model_copy(update={"items": items, "scorer": scorer})

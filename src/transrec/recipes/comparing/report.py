@@ -115,6 +115,10 @@ def how_measured(comparison: Comparison) -> list[str]:
         )
     if bench.model.prior is not None and any(isinstance(row.row.made, ZeroShot) for row in found.table):
         lines.append("zero-shot learns nothing of the target, but counts the training events of its users")
+    if bench.dropping:
+        lines.append(
+            "the run's table of item ids is left out of scratch, zero-shot and transferred alike, which read content alone"
+        )
     if bench.unread:
         lines.append(f"not read by any content row, because the run does not: {', '.join(bench.unread)}")
     return lines

@@ -53,8 +53,8 @@ def _obstacle(row: Row, settings: CompareSettings, bench: Bench) -> str:
             return f"the run has no prior over counts, so it is the row {SCRATCH}"
         case FromScratch(content=True, tune=tune) if tune == bench.record.tune and SCRATCH in settings.rows:
             return f"the run's tuning rule is {tune}, so it is the row {SCRATCH}"
-        case ZeroShot() if bench.knows_identities:
-            return "the run knows items by their identity, which means nothing on another platform"
+        case ZeroShot() if bench.knows_identities and not bench.content:
+            return "the run knows items by their identity alone, which means nothing on another platform"
         case ZeroShot() | Transferred() if not bench.content and not bench.knows_identities:
             return "the target has nothing of what the run reads"
     return ""

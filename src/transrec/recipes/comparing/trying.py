@@ -9,9 +9,9 @@ from transrec.model import TransRec
 from transrec.recipes.comparing.bench import Bench
 from transrec.recipes.comparing.jobs import Job, settings_of
 from transrec.recipes.comparing.work import Workshop
-from transrec.recipes.fitting import FitSettings, TrainSettings, TransferSettings, check_course, with_earlier
+from transrec.recipes.fitting import FitSettings, TrainSettings, TransferSettings, check_course
 from transrec.recipes.transfer import moved
-from transrec.rules import Fate, Tuning, apply_tuning, fates, initial_sources, merge, untaught
+from transrec.rules import Fate, Tuning, apply_tuning, fates, initial_sources, merge, untaught, with_earlier
 
 
 def try_out(jobs: Sequence[Job], workshop: Workshop) -> None:
@@ -41,7 +41,7 @@ def _begun(fitting: FitSettings, bench: Bench) -> tuple[TransRec, dict[str, str]
         model = TransRec.build(fitting.model, [bench.dataset.catalog], seed=fitting.training.seed)
         return model, initial_sources(model)
     assert isinstance(fitting, TransferSettings)
-    return moved(bench.model, bench.dataset.catalog, fitting)
+    return moved(bench.source, bench.dataset.catalog, fitting)
 
 
 def _go_through(model: TransRec, sources: dict[str, str], fitting: FitSettings) -> None:
