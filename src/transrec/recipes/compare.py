@@ -90,6 +90,7 @@ def _tell(comparison: Comparison, console: Console) -> None:
         console.print(line, markup=False, soft_wrap=True)
     console.print(result_table(comparison))
     if few := share_table(comparison.findings, comparison.settings):
+        console.print()
         console.print(few)
     for name, reason in comparison.left_out.items():
         console.print(f"left out: {name}: {reason}", markup=False, soft_wrap=True)
