@@ -26,7 +26,7 @@ from transrec.recipes.fitting import TrainSettings, TransferSettings
 from transrec.recipes.train import train
 from transrec.recipes.transfer import transfer
 
-SEEDS = range(20, 24)
+SEEDS = range(30, 34)
 TOPICS, ITEMS, WIDTH = 12, 240, 24
 MODEL = {"items": {"width": WIDTH}, "users": {"window": 8, "layers": 1, "heads": 2, "feedforward": 48}, "prior": "none"}
 QUIET = Console(quiet=True)
@@ -65,7 +65,7 @@ def world(seed: int) -> tuple[Dataset, Dataset, Dataset]:
 
 
 def settings(seed: int, epochs: int) -> dict[str, object]:
-    loop = {"epochs": epochs, "batch_size": 32, "learning_rate": 0.003, "seed": seed}
+    loop = {"epochs": epochs, "validate_every": epochs, "batch_size": 32, "learning_rate": 0.003, "seed": seed}
     return {"training": {**loop, "device": "cpu", "tensorboard": False}, "tune": "frozen"}
 
 
