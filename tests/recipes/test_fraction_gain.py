@@ -74,7 +74,7 @@ def quality(model: TransRec, data: Dataset) -> float:
     return float(ndcg(rank_targets(ModelRanker.of(model, data, split), split, split.test).ranks, 10).mean())
 
 
-@pytest.mark.transfer
+@pytest.mark.slow
 def test_a_fraction_is_worth_more_than_all_or_nothing(tmp_path: Path) -> None:
     found = []
     for seed in SEEDS:
