@@ -36,7 +36,7 @@ class CountPrior(nn.Module):
     they mean among so many events: they stay behind, see :meth:`elsewhere`.
     """
 
-    far_going = True
+    far_going = True  # see training/optimiser.py
 
     def __init__(self) -> None:
         super().__init__()

@@ -18,13 +18,12 @@ from transrec.data.catalog import Catalog
 from transrec.data.histories import Histories
 from transrec.data.splits import Split
 from transrec.errors import EvaluationError
-from transrec.evaluation.lists import groups_of
+from transrec.evaluation.lists import USERS_AT_ONCE, groups_of
 from transrec.evaluation.protocol import Part
 from transrec.evaluation.ranks import ModelRanker
 from transrec.retrieval.index import encode_histories
 from transrec.settings import Listed, Settings
 
-USERS_AT_ONCE = 1024
 RIDGE = 10.0
 """The penalty of the map's squares, of vectors whose every number has the variance 1."""
 
@@ -100,16 +99,11 @@ def probe(
         )
     histories = Histories.before(split.interactions, targets, times=ranker.reads_times)
     blocks = [_read(ranker, histories.block(at, at + USERS_AT_ONCE)) for at in range(0, len(histories), USERS_AT_ONCE)]
-    vectors = {"users": [users for users, _ in blocks], "items": [items for _, items in blocks]}
+    users, items = (np.concatenate(each)[labelled] for each in zip(*blocks, strict=True))
+    orders = [np.random.default_rng([seed, draw]).permutation(len(labels_N)) for draw in range(settings.draws)]
     accuracy = {
-        name: {
-            known: [
-                told(made_ND, labels_N, np.random.default_rng([seed, draw]).permutation(len(labels_N))[:known])
-                for draw in range(settings.draws)
-            ]
-            for known in settings.labels
-        }
-        for name, made_ND in ((name, np.concatenate(each)[labelled]) for name, each in vectors.items())
+        name: {known: [told(read_ND, labels_N, order[:known]) for order in orders] for known in settings.labels}
+        for name, read_ND in (("users", users), ("items", items))
     }
     return Probed(settings.column, len(labels_N), len(sizes_C), float(sizes_C.max() / sizes_C.sum()), accuracy)
 

@@ -5,18 +5,16 @@ Axes: N users, K interests of a user, V items, T items of a user's own, D width.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import final
 
 import torch
 from torch import Tensor, nn
 
-from transrec.scoring.scorers import Scorer
-from transrec.views import UserKind
+from transrec.scoring.scorers import Scorer, WrappedScorer
 
 
 @final
-class BestInterest(Scorer):
+class BestInterest(WrappedScorer):
     """The score of the interest that fits best: s(u, i) = max_k s(u_k, i).
 
     With :class:`DistanceScorer` the least of the distances, as in DPCML (arXiv 2209.15292, section 3); with the others the
@@ -32,20 +30,10 @@ class BestInterest(Scorer):
         handicapped: how many interests there are after the first, each with a number of its own; 0: none has one.
     """
 
-    takes: UserKind = "interests"
-
     def __init__(self, inner: Scorer, handicapped: int = 0) -> None:
-        super().__init__()
-        self.inner = inner
+        super().__init__(inner)
+        self.takes = "interests"
         self.handicaps = Handicaps(handicapped) if handicapped else None
-        self.says, self.nearest_by, self.reads_views = inner.says, inner.nearest_by, inner.reads_views
-
-    @property
-    def growth(self) -> float:
-        return self.inner.growth
-
-    def check(self, modalities: Sequence[str]) -> None:
-        self.inner.check(modalities)
 
     def forward(self, users_ND: Tensor, items_VD: Tensor) -> Tensor:
         return self._best([self.inner(users_ND[:, k], items_VD) for k in range(users_ND.shape[1])])
@@ -70,7 +58,7 @@ class Handicaps(nn.Module):
         count: K - 1.
     """
 
-    far_going = True
+    far_going = True  # see training/optimiser.py
 
     def __init__(self, count: int) -> None:
         super().__init__()

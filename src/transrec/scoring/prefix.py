@@ -5,17 +5,16 @@ Axes: N users, V items, T items of a user's own, D width.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import final
 
 from torch import Tensor
 
 from transrec.errors import ModelError
-from transrec.scoring.scorers import Scorer
+from transrec.scoring.scorers import Scorer, WrappedScorer
 
 
 @final
-class PrefixScorer(Scorer):
+class PrefixScorer(WrappedScorer):
     """What a scorer says of the first m numbers of user and item vectors: s(u_(:m), e_(:m)).
 
     Everything about lengths is that of the prefixes, so a cosine stays one, and a distance one on the sphere.
@@ -29,24 +28,14 @@ class PrefixScorer(Scorer):
     """
 
     def __init__(self, inner: Scorer, width: int) -> None:
-        super().__init__()
         if inner.reads_views:
             raise ModelError(
                 f"{type(inner).__name__} reads views that have length 1 at full width, so their first numbers mean nothing",
                 where="model.scorer",
                 remedy="set model.scorer to cosine, or leave vectors whole: no objective.matryoshka, no model.scored_width",
             )
-        for name in Scorer.__annotations__:  # what a scorer declares holds for the first numbers, too
-            setattr(self, name, getattr(inner, name))
-        self.inner = inner
+        super().__init__(inner)
         self.reads = width
-
-    @property
-    def growth(self) -> float:
-        return self.inner.growth
-
-    def check(self, modalities: Sequence[str]) -> None:
-        self.inner.check(modalities)
 
     def forward(self, users_ND: Tensor, items_VD: Tensor) -> Tensor:
         scores_NV: Tensor = self.inner(users_ND[..., : self.reads], items_VD[..., : self.reads])

@@ -70,6 +70,27 @@ class Scorer(nn.Module, ABC):
         """Scores of every user against items of its own, (N, T)."""
 
 
+class WrappedScorer(Scorer):
+    """A scorer around another one, which declares and answers for whatever this one does not.
+
+    Args:
+        inner: the other one.
+    """
+
+    def __init__(self, inner: Scorer) -> None:
+        super().__init__()
+        for name in Scorer.__annotations__:
+            setattr(self, name, getattr(inner, name))
+        self.inner = inner
+
+    @property
+    def growth(self) -> float:
+        return self.inner.growth
+
+    def check(self, modalities: Sequence[str]) -> None:
+        self.inner.check(modalities)
+
+
 class DotScorer(Scorer):
     """The plain inner product, as published: s(u, i) = u . e_i."""
 
