@@ -81,8 +81,8 @@ def ground(folder: Path) -> None:
     new_image_backbone(folder / "image", side=16, width=16, layers=1)
 
 
-def steps_of(folder: Path, case: str, rank: int = 0, ranks: int = 1) -> dict[str, Tensor]:
-    """Losses and gradients of the first steps, by name; and, under ``encoded``, how many contents this process encoded."""
+def built(folder: Path, case: str) -> tuple[Dataset, TransRec]:
+    """The platform, and the model of a case on it, without dropout."""
     chosen = CASES[case]
     dataset = Dataset.open(folder / "data")
     form = {
@@ -104,6 +104,25 @@ def steps_of(folder: Path, case: str, rank: int = 0, ranks: int = 1) -> dict[str
     for encoder in model.items.preparers().values():
         for name in ("attention_probs_dropout_prob", "hidden_dropout_prob"):
             setattr(encoder.backbone.config, name, 0.0)
+    return dataset, model
+
+
+def steps_of(
+    folder: Path, case: str, rank: int = 0, ranks: int = 1, *, device: str = "cpu", rounded: bool = False
+) -> dict[str, Tensor]:
+    """Losses and gradients of the first steps, by name; and, under ``encoded``, how many contents this process encoded.
+
+    Args:
+        folder: of the :func:`ground`.
+        case: its name.
+        rank: which of the processes this is.
+        ranks: how many there are.
+        device: where it is computed; what is found is on the CPU.
+        rounded: whether the forward pass computes in bfloat16.
+    """
+    chosen = CASES[case]
+    dataset, model = built(folder, case)
+    model.to(device)
     store = ContentStore.prepare(dataset.catalog, model.items.preparers())
     if model.users.attunes:
         model.users.attune(encode_items(model, store), generator=torch.Generator().manual_seed(0))
@@ -121,11 +140,12 @@ def steps_of(folder: Path, case: str, rank: int = 0, ranks: int = 1) -> dict[str
     for step in range(STEPS):
         batch = batches.batch(step)
         found["encoded"][step] = contents_of(batch)
-        loss = task(batch)
+        with torch.autocast(device, torch.bfloat16, enabled=rounded):
+            loss = task(batch.to(torch.device(device)))
         loss.total.backward()
-        found[f"{step} loss"] = loss.total.detach()
+        found[f"{step} loss"] = loss.total.detach().cpu()
         found |= {
-            f"{step} {name}": torch.zeros_like(own) if own.grad is None else own.grad.clone()
+            f"{step} {name}": torch.zeros_like(own, device="cpu") if own.grad is None else own.grad.cpu().clone()
             for name, own in model.named_parameters()
         }
         task.zero_grad()

@@ -218,8 +218,11 @@ def why_not_packed(backbone: PreTrainedModel, longest: int) -> str | None:
     before = backbone.config._attn_implementation
     if before not in (REPLACED, ATTENTION):
         return f"its attention is its own ({before})"
+    device = backbone.device.type
+    # weights that autocast rounds here have no gradient: they must not be in its cache when the training goes on
+    uncached = torch.autocast(device, enabled=torch.is_autocast_enabled(device), cache_enabled=False)
     try:
-        with torch.no_grad(), _evaluating(backbone):
+        with torch.no_grad(), _evaluating(backbone), uncached:
             problem = _tried(backbone, longest)
     except Exception as error:  # a network that we know nothing of may raise anything when it is given something unusual
         problem = f"it cannot read them ({str(error).splitlines()[0] if str(error) else type(error).__name__})"

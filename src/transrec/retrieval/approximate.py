@@ -198,8 +198,9 @@ class _Ground:
         always = [row_S[size:]]  # whatever came later is in no list
         known = index.known
         if known is not None:
-            base_V = known.prior.base(torch.from_numpy(known.counts.popularity_V).float(), known.popularity)
-            always.append(base_V.topk(min(POPULAR, len(base_V))).indices.numpy())
+            popularity_V = torch.from_numpy(known.counts.popularity_V).float().to(index.device)
+            base_V = known.prior.base(popularity_V, known.popularity)
+            always.append(base_V.topk(min(POPULAR, len(base_V))).indices.cpu().numpy())
         return cls(index.vectors, known, row_S, np.concatenate(always))
 
     def fits(self, index: CatalogIndex) -> bool:
@@ -246,15 +247,15 @@ class _Asked:
         """The exact scores of a user for some rows."""
         rows = torch.from_numpy(rows_n).to(self._index.device)
         vectors_1nD = self._index.vectors.take(rows)[None]
-        scores_n: Tensor = self._index.scorer.paired(self._queries.vectors[user : user + 1], vectors_1nD)[0].float().cpu()
+        scores_n: Tensor = self._index.scorer.paired(self._queries.vectors[user : user + 1], vectors_1nD)[0].float()
         known = self._index.known
         if known is not None:
-            popularity_n = torch.from_numpy(known.counts.popularity_V[rows_n]).float()
-            scores_n = scores_n + known.prior.base(popularity_n, known.popularity).cpu()
+            popularity_n = torch.from_numpy(known.counts.popularity_V[rows_n]).float().to(scores_n.device)
+            scores_n = scores_n + known.prior.base(popularity_n, known.popularity)
             for kind, votes in self._votes.items():
-                shares_n = torch.from_numpy(_at(votes, user, rows_n)).float()
-                scores_n = scores_n + known.prior.worth(kind, shares_n).cpu()
-        return scores_n.numpy()
+                shares_n = torch.from_numpy(_at(votes, user, rows_n)).float().to(scores_n.device)
+                scores_n = scores_n + known.prior.worth(kind, shares_n)
+        return scores_n.cpu().numpy()
 
     def _nearest(self, user: int, wanted: int, probes: int) -> np.ndarray:
         """Rows of the nearest vectors in the lists that are searched, to each of a user's interests where there are several.
