@@ -285,3 +285,20 @@ def test_batches_without_times_are_refused_where_users_read_them() -> None:
 def test_the_loop_itself_wants_a_number(case: Case) -> None:
     with pytest.raises(TrainingError, match="found by the verbs"):
         fit(case, Validation([]), items_at_once="auto")
+
+
+def test_a_step_that_does_not_fit_into_memory_is_told_with_what_to_do(case: Case, tmp_path: Path) -> None:
+    whole = type(case.objective).forward
+    calls = iter(range(100))
+
+    def full(self: object, *given: object) -> object:
+        if next(calls) == 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return whole(self, *given)
+
+    with (
+        mock.patch.object(type(case.objective), "forward", full),
+        pytest.raises(TrainingError, match=r"does not fit into the memory(.|\n)*items-at-once auto") as told,
+    ):
+        fit(case, Validation([0.1] * 9), tmp_path)
+    assert told.value.where == "training.batch_size" and next(calls) == 3

@@ -91,7 +91,7 @@ def estimated(rehearsal: Rehearsal, batches: Batches, course: Course, *, ask: bo
     try:
         peak = rehearsal.peak(largest)  # it also warms up
     except torch.OutOfMemoryError:
-        raise _out_of_memory(len(largest.mask_BL), free, device) from None
+        raise out_of_memory(len(largest.mask_BL), free, device) from None
     timed = [batches.batch(step) for step in steps_of(batches, start, TIMED)]
     moving, rounded_seconds = rehearsal.moving_seconds(), None
     if ask and device.type == "cpu" and multiplies_faster_in_bfloat16():
@@ -108,7 +108,7 @@ def estimated(rehearsal: Rehearsal, batches: Batches, course: Course, *, ask: bo
     )
 
 
-def _out_of_memory(windows: int, free: int | None, device: torch.device) -> TrainingError:
+def out_of_memory(windows: int, free: int | None, device: torch.device) -> TrainingError:
     """The error for a step that does not fit into the memory of its device."""
     there = "" if free is None else f", of which {readable_bytes(free)} are free"
     return TrainingError(

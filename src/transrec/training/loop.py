@@ -20,7 +20,7 @@ from transrec.model import TransRec
 from transrec.objectives.objective import Loss
 from transrec.training.anchor import Anchor
 from transrec.training.checkpoint import Keeper, Progress
-from transrec.training.estimate import Course
+from transrec.training.estimate import Course, out_of_memory
 from transrec.training.finite import FiniteWatch
 from transrec.training.log import TrainingLog
 from transrec.training.optimiser import rate_factor, set_rates
@@ -96,13 +96,11 @@ class Loop:
         self.task.train()
         # the one place where the process is seeded: dropout then depends on (seed, step) and rank alone
         torch.manual_seed(hash((settings.seed, step, accelerator.process_index)) % 2**63)  # noqa: TID251
-        losses = []
-        for place, batch in enumerate(parts, start=1):
-            together = nullcontext() if place == len(parts) else accelerator.no_sync(self.task)
-            with together, accelerator.autocast():
-                loss: Loss = self.task(batch.to(accelerator.device))
-                accelerator.backward(loss.total / len(parts))
-            losses.append(loss.total)
+        try:
+            found = self._losses(parts)
+        except torch.OutOfMemoryError:
+            raise out_of_memory(max(len(batch.mask_BL) for batch in parts), None, accelerator.device) from None
+        loss, losses = found[-1], [one.total for one in found]
         norm = None
         if settings.clip is not None:
             norm = accelerator.clip_grad_norm_(self.task.parameters(), settings.clip)
@@ -112,6 +110,16 @@ class Loop:
             self.anchor.pull(self.optimiser)
         self.optimiser.zero_grad()
         return loss if allowed else None
+
+    def _losses(self, parts: Sequence[SequenceBatch]) -> list[Loss]:
+        """Forward and backward of every part."""
+        found: list[Loss] = []
+        for place, batch in enumerate(parts, start=1):
+            together = nullcontext() if place == len(parts) else self.accelerator.no_sync(self.task)
+            with together, self.accelerator.autocast():
+                found.append(self.task(batch.to(self.accelerator.device)))
+                self.accelerator.backward(found[-1].total / len(parts))
+        return found
 
     def _made(self, step: int) -> list[SequenceBatch]:
         """The batches of a step."""
