@@ -28,7 +28,7 @@ class InBatchStep:
 
     Args:
         model: reads texts, causal.
-        tokens_VT: token ids of every item, int64, padded.
+        tokens_VT: token ids of every item, int64, padded; on the model's device.
         lengths_V: how many of them are real.
         lines: the training events of each user, oldest first; 26 of each.
         popularity_V: each item's share of the training events.
@@ -50,20 +50,21 @@ class InBatchStep:
 
     def loss(self, users: Sequence[int]) -> Tensor:
         """Softmax over all places of the batch, from token ids on."""
+        device = self.tokens_VT.device
         rows_BS = torch.tensor([list(self.lines[user][-LENGTH - 1 :]) for user in users])
         encoder = self.model.items.encoders["text"]
         assert isinstance(encoder, TextEncoder)
-        rows_O = rows_BS.flatten()
+        rows_O = rows_BS.flatten().to(device)
         tokens = Ragged.from_padded(self.tokens_VT[rows_O], self.lengths_V[rows_O], self.tokens_VT.shape[1])
         vectors_OD = self.model.items.projections["text"](encoder._whole(tokens))
         vectors_BSD = vectors_OD.view(*rows_BS.shape, -1)
-        mask_BL = torch.ones(len(users), LENGTH, dtype=torch.bool)
+        mask_BL = torch.ones(len(users), LENGTH, dtype=torch.bool, device=device)
         states_BLD = self.model.users(vectors_BSD[:, :-1], mask_BL).vectors
         scores_QO = self.model.scorer(states_BLD.flatten(0, 1), vectors_OD)
         logits_QO = scores_QO - self.popularity_V[rows_O].log()
-        logits_QO = logits_QO.masked_fill(self._own(rows_BS), -torch.inf)
+        logits_QO = logits_QO.masked_fill(self._own(rows_BS).to(device), -torch.inf)
         targets_Q = torch.tensor([user * (LENGTH + 1) + place + 1 for user in range(len(users)) for place in range(LENGTH)])
-        return F.cross_entropy(logits_QO, targets_Q)
+        return F.cross_entropy(logits_QO, targets_Q.to(device))
 
     @staticmethod
     def _own(rows_BS: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ class PublishedStep:
 
     Args:
         model: reads texts; scored with the inner product.
-        tokens_VT: token ids of every item, int64, padded.
+        tokens_VT: token ids of every item, int64, padded; on the model's device.
         lengths_V: how many of them are real.
         lines: the training events of each user, oldest first, at least six.
     """
@@ -51,7 +51,7 @@ class PublishedStep:
         histories = [self.lines[user][:-POSITIVES][-HISTORY:] for user in users]
         following = [self.lines[user][-POSITIVES:] for user in users]
         flat = [row for rows in zip(histories, following, negatives, strict=True) for part in rows for row in part]
-        vectors_OD = self._encoded(torch.tensor(flat))
+        vectors_OD = self._encoded(torch.tensor(flat, device=self.tokens_VT.device))
         history_BLD, mask_BL, positive_BPD, negative_BKD = self._placed(vectors_OD, histories)
         users_BD = self.model.users(history_BLD, mask_BL).last_BD
         attract = F.binary_cross_entropy_with_logits(*_towards(users_BD, positive_BPD, 1.0))
@@ -69,7 +69,7 @@ class PublishedStep:
 
     def _placed(self, vectors_OD: Tensor, histories: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Vectors where they belong, one place at a time."""
-        empty = torch.zeros(vectors_OD.shape[1])
+        empty = vectors_OD.new_zeros(vectors_OD.shape[1])
         placed, masks, positives, negatives = [], [], [], []
         begin = 0
         for history in histories:
@@ -81,7 +81,8 @@ class PublishedStep:
             begin += POSITIVES
             negatives.append(torch.stack([vectors_OD[begin + place] for place in range(NEGATIVES)]))
             begin += NEGATIVES
-        return torch.stack(placed), torch.tensor(masks), torch.stack(positives), torch.stack(negatives)
+        mask_BL = torch.tensor(masks, device=vectors_OD.device)
+        return torch.stack(placed), mask_BL, torch.stack(positives), torch.stack(negatives)
 
 
 def _towards(users_BD: Tensor, items_BKD: Tensor, label: float) -> tuple[Tensor, Tensor]:

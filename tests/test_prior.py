@@ -109,3 +109,10 @@ def test_an_index_of_a_platform_that_the_model_does_not_know_leaves_popularity_o
     assert at_home.known is not None and elsewhere.known is not None
     assert float(at_home.known.prior.popularity.detach()) == 2.0
     assert float(elsewhere.known.prior.popularity.detach()) == 0.0
+
+
+@pytest.mark.parametrize(("least", "untouched"), [(0.0, True), (1.0, False)])
+def test_whether_something_is_untouched_is_known_before_the_evidence_is_on_the_device(least: float, untouched: bool) -> None:
+    found = Evidence(torch.tensor([3.0, least]), {}).to(torch.device("cpu"))
+    assert found.some_untouched is untouched
+    assert found.of_queries(slice(1)).some_untouched is untouched

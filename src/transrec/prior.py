@@ -56,7 +56,7 @@ class CountPrior(nn.Module):
         """
         # where every candidate but the target has been touched, being untouched would give the target away, and what it is
         # worth would only grow
-        identified = evidence.targets_Q is None or bool((evidence.popularity_C == 0).any())
+        identified = evidence.targets_Q is None or evidence.untouched
         base_C = self.base(evidence.popularity_C, popularity, identified=identified)
         total_QC = scores_QC + base_C
         for kind, shares_QC in evidence.shares.items():

@@ -49,3 +49,9 @@ def test_lengths_must_fit():
 def test_moving_keeps_everything():
     moved = Ragged.of(EACH).to(torch.device("cpu"))
     assert moved.longest == 4 and moved.values.equal(torch.cat(EACH))
+
+
+def test_what_is_taken_knows_its_longest() -> None:
+    ragged = Ragged.of([torch.ones(3), torch.ones(1), torch.ones(2)])
+    assert ragged.take(torch.tensor([1, 2])).longest == 2
+    assert ragged.take(torch.tensor([], dtype=torch.int64)).longest == 0

@@ -58,26 +58,34 @@ class Evidence:
             least 0.
         targets_Q: in training, the candidate that each query should find, int64; else None.
         target_popularity_Q: in training, the events of the target without those of the query's own user, float32; else None.
+        some_untouched: whether a candidate has no training events, as far as it is known.
     """
 
     popularity_C: Tensor
     shares: Mapping[str, Tensor]
     targets_Q: Tensor | None = None
     target_popularity_Q: Tensor | None = None
+    some_untouched: bool | None = None
+
+    @property
+    def untouched(self) -> bool:
+        """Whether a candidate has no training events; an accelerator is waited for where that is not known."""
+        return bool((self.popularity_C == 0).any()) if self.some_untouched is None else self.some_untouched
 
     def to(self, device: torch.device) -> Evidence:
         """The same on another device."""
+        untouched = self.untouched if self.popularity_C.device.type == "cpu" else self.some_untouched
         shares = {kind: moved(shares_QC, device) for kind, shares_QC in self.shares.items()}
         targets = None if self.targets_Q is None else moved(self.targets_Q, device)
         popularity = None if self.target_popularity_Q is None else moved(self.target_popularity_Q, device)
-        return Evidence(moved(self.popularity_C, device), shares, targets, popularity)
+        return Evidence(moved(self.popularity_C, device), shares, targets, popularity, untouched)
 
     def of_queries(self, queries: slice) -> Evidence:
         """The same about some of the queries; nothing is copied."""
         shares = {kind: shares_QC[queries] for kind, shares_QC in self.shares.items()}
         targets = None if self.targets_Q is None else self.targets_Q[queries]
         popularity = None if self.target_popularity_Q is None else self.target_popularity_Q[queries]
-        return Evidence(self.popularity_C, shares, targets, popularity)
+        return Evidence(self.popularity_C, shares, targets, popularity, self.some_untouched)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -72,10 +72,12 @@ class Ragged:
     def take(self, index: Tensor) -> Ragged:
         """The items at these places, in this order."""
         lengths = self.lengths_n[index]
-        total = int(lengths.sum())
+        # read off together, for an accelerator is waited for each time
+        total, longest = torch.stack([lengths.sum(), lengths.max()]).tolist() if len(lengths) else (0, 0)
         starts = (self.lengths_n.cumsum(0) - self.lengths_n)[index]
         shifts = starts - (lengths.cumsum(0) - lengths)
-        return Ragged(self.values[torch.arange(total, device=index.device) + _repeated(shifts, lengths, total)], lengths)
+        places = torch.arange(total, device=index.device) + _repeated(shifts, lengths, total)
+        return Ragged(self.values[places], lengths, longest)
 
     def to(self, device: torch.device) -> Ragged:
         """The same on another device."""
