@@ -107,9 +107,11 @@ def not_negative(batch: SequenceBatch, users_Q: Tensor, targets_Q: Tensor) -> Te
         targets_Q: what it should predict, as a place among the candidates.
     """
     own_BC = torch.zeros(len(batch.mask_BL), len(batch.inclusion_C), dtype=torch.bool, device=targets_Q.device)
-    own_BC[batch.own_M2[:, 0], batch.own_M2[:, 1]] = True
+    # values on the device: a number of Python's would have to be sent there, and an accelerator be waited for
+    yes, no = own_BC.new_ones(()), own_BC.new_zeros(())
+    own_BC.index_put_((batch.own_M2[:, 0], batch.own_M2[:, 1]), yes)
     own_QC = own_BC[users_Q]
-    own_QC[torch.arange(len(targets_Q), device=targets_Q.device), targets_Q] = False
+    own_QC.index_put_((torch.arange(len(targets_Q), device=targets_Q.device), targets_Q), no)
     return own_QC
 
 
