@@ -149,19 +149,10 @@ def has_kernel(query: Tensor) -> bool:
     return width % 8 == 0 and width <= 256 and torch.cuda.get_device_capability(query.device) >= (8, 0)
 
 
-def by_kernel(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    layout: Layout,
-    *,
-    is_causal: bool,
-    scale: float | None = None,
-    enable_gqa: bool = False,
-) -> Tensor:
+def by_kernel(query: Tensor, key: Tensor, value: Tensor, layout: Layout, *, is_causal: bool, **choices: Any) -> Tensor:
     """Attention of shape (P, H, d) by torch's own kernel, which knows no dropout."""
     query_PHd, key_PHd, value_PHd = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
-    if enable_gqa:  # the kernel can do without copies from torch 2.12 on; these work with any
+    if choices.pop("enable_gqa"):  # the kernel can do without copies from torch 2.12 on; these work with any
         groups = query_PHd.shape[1] // key_PHd.shape[1]
         key_PHd, value_PHd = (tensor.repeat_interleave(groups, dim=1) for tensor in (key_PHd, value_PHd))
     mixed_PHd = varlen_attn(
@@ -172,8 +163,8 @@ def by_kernel(
         layout.bounds,
         layout.longest,
         layout.longest,
-        scale=scale,
         window_size=(-1, 0) if is_causal else (-1, -1),
+        **choices,
     )
     assert isinstance(mixed_PHd, Tensor)  # it returns more only where more is asked for
     return mixed_PHd
