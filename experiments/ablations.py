@@ -1,7 +1,8 @@
 """What each choice of the default recipe is worth, on real platforms, over several seeds; docs/results.md has the table.
 
-Every row changes one thing of ``experiments/real.yaml``. Models are measured on the validation targets, because the choices
-were made by them; the test targets stay sealed. Differences are paired by user, on means over the seeds.
+Every row changes one thing of ``experiments/real.yaml``, in float32 on every device. Models are measured on the validation
+targets, because the choices are made by them; ``--part test`` opens the test targets, for rows that are chosen. Differences
+are paired by user, on means over the seeds.
 
 ::
 
@@ -173,20 +174,21 @@ def main() -> None:
 
 
 def _over_seeds(choice: str, dataset: Dataset, options: argparse.Namespace) -> tuple[RankedTargets, np.ndarray]:
-    """The validation targets, and NDCG@10 of each as a mean over seeds."""
+    """The targets, and NDCG@10 of each as a mean over seeds."""
     ranked = [_ranked(choice, seed, dataset, options) for seed in options.seeds]
     return ranked[0], np.mean([ndcg(one.ranks, 10) for one in ranked], axis=0)
 
 
 def _ranked(choice: str, seed: int, dataset: Dataset, options: argparse.Namespace) -> RankedTargets:
-    path = options.out / "ablations" / dataset.name / f"{choice.replace(' ', '-').replace(',', '')}-{seed}.parquet"
+    name = f"{choice.replace(' ', '-').replace(',', '')}-{seed}{'-test' * (options.part == 'test')}.parquet"
+    path = options.out / "ablations" / dataset.name / name
     if not path.exists():
         settings = recipe(dataset, seed, options, _changes(choice, dataset))
         print(f"{dataset.name}: {choice}, seed {seed}", flush=True)
         model, _ = train([dataset], settings, console=Console(quiet=True))
         split = split_of(dataset.interactions, settings.split)
         path.parent.mkdir(parents=True, exist_ok=True)
-        rank_targets(ModelRanker.of(model, dataset, split), split, split.validation).save(path)
+        rank_targets(ModelRanker.of(model, dataset, split), split, getattr(split, options.part)).save(path)
     return RankedTargets.open(path)
 
 
@@ -207,6 +209,7 @@ def recipe(
         "model.items.modalities": _modalities(dataset),
         "training.seed": seed,
         "training.tensorboard": False,
+        "training.precision": "float32",
         **(changes or {}),
     }
     for name, value in values.items():
@@ -235,6 +238,7 @@ def parser_of(description: str | None, *, sets: Sequence[str], seeds: Sequence[i
 
 def _options() -> argparse.Namespace:
     parser = parser_of(__doc__, sets=("office", "films"), seeds=(0, 1, 2))
+    parser.add_argument("--part", choices=("validation", "test"), default="validation", help="the targets")
     parser.add_argument("--choices", nargs="*", default=[], choices=list(CHOICES), metavar="CHOICE", help="all by default")
     return parser.parse_args()
 

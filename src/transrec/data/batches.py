@@ -206,7 +206,7 @@ class SequenceBatches:
         events = split.interactions
         self._rows, self._starts, self._train_ends = events.rows, events.offsets[:-1], split.train_ends
         self._source, self._plan, self._counts = source, plan, counts
-        self._rank, self._ranks = 0, 1
+        self._rank, self._ranks, self._device = 0, 1, torch.device("cpu")
         self._draws = Draws(split, len(source), plan, batch_size=batch_size, seed=seed)
         events_V = split.train_counts(len(source))
         self._popularity = (events_V / events_V.sum()).astype(np.float32)
@@ -215,6 +215,12 @@ class SequenceBatches:
         """The same batches, with the content of those items alone that one of several processes is to encode."""
         own = copy.copy(self)
         own._rank, own._ranks = rank, ranks
+        return own
+
+    def going_to(self, device: torch.device) -> SequenceBatches:
+        """The same batches; an accelerator is left to add up what counts say, which it does sooner than it is sent there."""
+        own = copy.copy(self)
+        own._device = device
         return own
 
     def __len__(self) -> int:
@@ -258,7 +264,8 @@ class SequenceBatches:
         if self._counts is not None:
             owners_Q, places_Q = drawn.target_mask_BT.nonzero()
             seen_Q = drawn.target_starts[owners_Q] + places_Q - self._starts[drawn.users][owners_Q]
-            evidence = self._counts.evidence_without_own(training, owners_Q, seen_Q, rows_C)
+            asked = training, owners_Q, seen_Q, rows_C
+            evidence = self._counts.evidence_without_own(*asked, added_up=self._device.type == "cpu")
         tensors: dict[str, Any] = {name: torch.from_numpy(array) for name, array in arrays.items()}
         if self._ranks == 1:
             return SequenceBatch(items=self._source.gather(rows_U), evidence=evidence, **tensors)

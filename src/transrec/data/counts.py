@@ -9,12 +9,11 @@ Axes: Q queries, C candidates, V items of the catalog, R items that are asked.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import scipy.sparse as sp
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from transrec.data.cooccurrence import (
@@ -28,6 +27,7 @@ from transrec.data.cooccurrence import (
 from transrec.data.histories import Histories
 from transrec.data.ragged import moved
 from transrec.data.splits import Split
+from transrec.data.votes import Votes, VoteTable
 
 FOLLOWERS = "followers"
 COMPANIONS = "companions"
@@ -44,6 +44,7 @@ LONGEST = 100
 """Of each user so many of the last training events are looked at for companions: pairs grow with the square."""
 KEPT = {FOLLOWERS: 1000, COMPANIONS: 200}
 """So many followers (the most frequent) and companions (those of the largest cosine) of an item are kept."""
+CPU = torch.device("cpu")
 SHRINKAGE = 5.0
 """Added to what shares are taken of, so that a pair seen once says little."""
 
@@ -59,6 +60,7 @@ class Evidence:
         targets_Q: in training, the candidate that each query should find, int64; else None.
         target_popularity_Q: in training, the events of the target without those of the query's own user, float32; else None.
         some_untouched: whether a candidate has no training events, as far as it is known.
+        votes: by kind, shares that are not there yet: they are added up by :meth:`to`, on the device.
     """
 
     popularity_C: Tensor
@@ -66,6 +68,7 @@ class Evidence:
     targets_Q: Tensor | None = None
     target_popularity_Q: Tensor | None = None
     some_untouched: bool | None = None
+    votes: Mapping[str, Votes] = field(default_factory=dict)
 
     @property
     def untouched(self) -> bool:
@@ -73,9 +76,10 @@ class Evidence:
         return bool((self.popularity_C == 0).any()) if self.some_untouched is None else self.some_untouched
 
     def to(self, device: torch.device) -> Evidence:
-        """The same on another device."""
+        """The same on another device, with all shares."""
         untouched = self.untouched if self.popularity_C.device.type == "cpu" else self.some_untouched
         shares = {kind: moved(shares_QC, device) for kind, shares_QC in self.shares.items()}
+        shares |= {kind: votes.added_up(device) for kind, votes in self.votes.items()}
         targets = None if self.targets_Q is None else moved(self.targets_Q, device)
         popularity = None if self.target_popularity_Q is None else moved(self.target_popularity_Q, device)
         return Evidence(moved(self.popularity_C, device), shares, targets, popularity, untouched)
@@ -98,11 +102,16 @@ class Counts:
             how many users have both.
         totals: by kind, what the rows of a table are shares of, float32 of shape (V,): all that followed the item; its
             events.
+        voting: the tables as votes are added up with, by kind.
     """
 
     popularity_V: np.ndarray
     tables: Mapping[str, sp.csr_array]
     totals: Mapping[str, np.ndarray]
+    voting: Mapping[str, VoteTable] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "voting", {kind: VoteTable(table) for kind, table in self.tables.items()})
 
     @classmethod
     def of(cls, split: Split, num_items: int) -> Counts:
@@ -168,7 +177,7 @@ class Counts:
         return {kind: self._asked(kind, histories) @ self.tables[kind] for kind in KINDS}
 
     def evidence_without_own(
-        self, training: Histories, owners_Q: np.ndarray, seen_Q: np.ndarray, rows_C: np.ndarray
+        self, training: Histories, owners_Q: np.ndarray, seen_Q: np.ndarray, rows_C: np.ndarray, *, added_up: bool = True
     ) -> Evidence:
         """What the counts would say of some candidates had each query's user not been counted: what training looks at.
 
@@ -181,29 +190,28 @@ class Counts:
             owners_Q: whose query it is, as an index of these users.
             seen_Q: how many of the user's events come before the target, at least 1.
             rows_C: the catalog rows of the candidates, each once; the targets are among them.
+            added_up: whether shares are to be there at once; if not, :meth:`Evidence.to` adds votes up on its device.
         """
         starts_Q = training.offsets[owners_Q]
         before = Histories.between(training.rows, starts_Q, starts_Q + seen_Q)
         targets = training.rows[starts_Q + seen_Q]
         order = rows_C.argsort()
         targets_Q = order[np.searchsorted(rows_C, targets, sorter=order)]
-        shares = {}
+        votes = {}
         for kind, own_of in ((FOLLOWERS, self._own_followers), (COMPANIONS, self._own_companions)):
             asked = self._asked(kind, before)
-            shares_QC = _dense_votes(asked, self.tables[kind], rows_C)
             own_Q = own_of(training, owners_Q, asked, targets)
-            less_Q = shares_QC[np.arange(len(targets)), targets_Q] - own_Q
-            # what is left when everything is taken off is rounding
-            shares_QC[np.arange(len(targets)), targets_Q] = np.where(less_Q > 1e-6, less_Q, 0.0)
-            shares[kind] = torch.from_numpy(shares_QC)
+            votes[kind] = Votes.of(self.voting[kind], asked, rows_C, targets_Q, own_Q)
         pairs, times = np.unique(training.owners * len(self) + training.rows, return_counts=True)
         own_times_Q = times[np.searchsorted(pairs, owners_Q * len(self) + targets)]
-        return Evidence(
+        found = Evidence(
             torch.from_numpy(self.popularity_V[rows_C].astype(np.float32)),
-            shares,
+            {},
             torch.from_numpy(targets_Q),
             torch.from_numpy((self.popularity_V[targets] - own_times_Q).astype(np.float32)),
+            votes=votes,
         )
+        return found.to(CPU) if added_up else found
 
     def _asked(self, kind: str, histories: Histories) -> sp.csr_array:
         """The last items of each history with what a share of theirs counts, csr (Q, V)."""
@@ -249,30 +257,6 @@ class Counts:
 def _queries(asked: sp.csr_array) -> np.ndarray:
     """The query of each entry, int64."""
     return np.repeat(np.arange(asked.shape[0]), np.diff(asked.indptr))
-
-
-def _dense_votes(asked: sp.csr_array, table: sp.csr_array, rows_C: np.ndarray) -> np.ndarray:
-    """``asked @ table[:, rows_C]`` as a dense array, (Q, C) float32.
-
-    Few rows of the table are asked for, each by many queries: made dense once and added up by query they take a fifth of
-    the time of a sparse product.
-    """
-    rows_R, places = np.unique(asked.indices, return_inverse=True)
-    place_V = np.full(table.shape[1], -1, dtype=np.int64)
-    place_V[rows_C] = np.arange(len(rows_C))
-    some = table[rows_R]
-    columns = place_V[some.indices]
-    kept = columns >= 0
-    dense_RC = np.zeros((len(rows_R), len(rows_C)), dtype=np.float32)
-    dense_RC[_queries(some)[kept], columns[kept]] = some.data[kept]
-    votes: np.ndarray = F.embedding_bag(
-        torch.from_numpy(places),
-        torch.from_numpy(dense_RC),
-        torch.from_numpy(asked.indptr[:-1].astype(np.int64)),
-        mode="sum",
-        per_sample_weights=torch.from_numpy(asked.data.astype(np.float32)),
-    ).numpy()
-    return votes
 
 
 def _looked_up(keys: np.ndarray, values: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -148,7 +148,8 @@ class Draws:
             drawn: what that batch is made of.
         """
         steps = range(max(0, step - self._plan.memory), step)
-        kept = {known: self._kept_rows[known] for known in steps if known in self._kept_rows}
+        others = self._kept_rows  # another thread may put others there meanwhile
+        kept = {known: others[known] for known in steps if known in others}
         for missing in steps:
             if missing not in kept:
                 former = self.at(missing)

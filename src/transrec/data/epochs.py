@@ -68,11 +68,12 @@ class Epochs:
 
     def order(self, epoch: int) -> np.ndarray:
         """The windows of an epoch in their order; kept, because every step of the epoch asks for it."""
-        if self._kept is None or self._kept[0] != epoch:
+        kept = self._kept  # other threads look for other epochs
+        if kept is None or kept[0] != epoch:
             windows = np.concatenate([self._new, self._turns(epoch)])
             order = np.random.default_rng([self._seed, epoch]).permutation(len(windows))
-            self._kept = (epoch, windows[order])
-        return self._kept[1]
+            kept = self._kept = (epoch, windows[order])
+        return kept[1]
 
     def _turns(self, epoch: int) -> np.ndarray:
         """The windows without anything new whose turn it is: a section of an endless row of permutations of them."""

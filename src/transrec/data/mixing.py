@@ -47,8 +47,9 @@ class MixedBatches:
     def which(self, step: int) -> tuple[int, int]:
         """The platform of this step, and its own step."""
         epoch, place = divmod(step, self.steps_per_epoch)
-        if self._kept_order is None or self._kept_order[0] != epoch:
-            self._kept_order = (epoch, np.random.default_rng([self._seed, epoch, 7]).permutation(self._which))
-        order = self._kept_order[1]
+        kept = self._kept_order  # other threads look for other epochs
+        if kept is None or kept[0] != epoch:
+            kept = self._kept_order = (epoch, np.random.default_rng([self._seed, epoch, 7]).permutation(self._which))
+        order = kept[1]
         which = int(order[place])
         return which, epoch * int(self._steps[which]) + int((order[:place] == which).sum())

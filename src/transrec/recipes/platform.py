@@ -90,10 +90,11 @@ def batches_of(
     """
     size, seed = training.batch_size, training.seed
     assert isinstance(size, int), "a size that is to be found is found before"
-    ranks = processes(resolve_device(training.device))
+    device = resolve_device(training.device)
+    ranks = processes(device)
     each = []
     for p in platforms:
         counts = p.counts if objective.asks_counts else None
         batches = SequenceBatches(p.split, p.store, objective.plan, batch_size=size, seed=seed, counts=counts)
-        each.append(batches.of_rank(ranks.process_index, ranks.num_processes))
+        each.append(batches.going_to(device).of_rank(ranks.process_index, ranks.num_processes))
     return each[0] if len(each) == 1 else MixedBatches(each, seed=seed, mixture=training.mixture)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +16,7 @@ from transrec.data.batches import Batches, SequenceBatch
 from transrec.errors import Stopped
 from transrec.model import TransRec
 from transrec.objectives.objective import Loss
+from transrec.training.ahead import batches_ahead, prefetched
 from transrec.training.anchor import Anchor
 from transrec.training.checkpoint import Keeper, Progress
 from transrec.training.estimate import Course, out_of_memory
@@ -56,7 +55,8 @@ class Loop:
         """Train until the course is at its end, patience is, or somebody says stop; how far it has come."""
         settings, total, per_epoch = self.settings, self.course.total, self.course.per_epoch
         steps = range(progress.step, 0 if progress.done else total)
-        for step, parts in zip(steps, prefetched(self._made, steps, log.waited), strict=True):
+        ahead = batches_ahead(self.accelerator.device)
+        for step, parts in zip(steps, prefetched(self._made, steps, log.waited, ahead), strict=True):
             factor = rate_factor(step, total, settings)
             set_rates(self.optimiser, factor)
             self.unfreezing.at(step)
@@ -125,24 +125,6 @@ class Loop:
         """The batches of a step."""
         parts = self.course.parts
         return [self.batches.batch(step * parts + part) for part in range(parts)]
-
-
-def prefetched(
-    make: Callable[[int], list[SequenceBatch]], steps: range, waited: Callable[[float], None]
-) -> Iterator[list[SequenceBatch]]:
-    """The batches of these steps; the next are made in another thread while the present ones train.
-
-    ``waited`` is told the seconds that each step had to wait for them.
-    """
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        coming = pool.submit(make, steps.start) if steps else None
-        for step in steps:
-            assert coming is not None
-            asked = time.perf_counter()
-            ready = coming.result()
-            waited(time.perf_counter() - asked)
-            coming = pool.submit(make, step + 1) if step + 1 < steps.stop else None
-            yield ready
 
 
 def _numbers(loss: Loss, rate: float) -> dict[str, float]:
