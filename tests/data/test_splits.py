@@ -9,16 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transrec.data.interactions import Interactions
-from transrec.data.splits import (
-    Split,
-    SplitSettings,
-    by_time,
-    few_users,
-    leave_one_out,
-    new_users,
-    sample_size,
-    split_of,
-)
+from transrec.data.splits import Split, SplitSettings, by_time, few_users, leave_one_out, sample_size, split_of
 from transrec.errors import DataError
 
 
@@ -150,29 +141,3 @@ def test_a_sample_in_which_nobody_validates_is_an_error() -> None:
     split = leave_one_out(made([*short, (60, 0), (60, 1), (60, 2), (60, 3)]))
     with pytest.raises(DataError, match="larger share"):
         few_users(split, 0.02, at_least=1)
-
-
-@pytest.mark.parametrize("kind", ["leave-one-out", "time"])
-def test_new_users_validate_and_do_not_train(kind: str) -> None:
-    interactions = many()
-    whole = split_of(interactions, SplitSettings(kind=kind, users=0.5, users_seed=3))
-    split = split_of(interactions, SplitSettings(kind=kind, users=0.5, users_seed=3, new_users=0.3))
-    new, training = set(split.validation.users.tolist()), training_users(split)
-    assert len(new) == round(0.3 * len(whole.validation)) and not new & training
-    assert new | training == training_users(whole) and new < set(whole.validation.users.tolist())
-    assert all(split.train_ends[u] == whole.train_ends[u] for u in training)
-    where = dict(zip(whole.validation.users.tolist(), whole.validation.positions.tolist(), strict=True))
-    assert [where[user] for user in split.validation.users.tolist()] == split.validation.positions.tolist()
-    assert np.array_equal(split.test.positions, whole.test.positions)
-    checked(split)
-    assert f"{len(new)} of them validate and do not train" in split.description
-
-
-def test_there_is_a_new_user_and_somebody_is_left_to_train() -> None:
-    split = leave_one_out(made([(u, t) for u in range(2) for t in range(5)]))
-    assert len(new_users(split, 0.01).validation) == 1
-    with pytest.raises(DataError, match="nothing to predict"):
-        new_users(split, 0.9)
-    for share in (0.0, 1.0):
-        with pytest.raises(DataError, match="share"):
-            new_users(split, share)

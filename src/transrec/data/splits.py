@@ -30,9 +30,6 @@ class SplitSettings(Settings):
     """Share of the users whose events train and validate, at least fifty users; the test is the same whatever this is."""
     users_seed: int = Field(default=0, ge=0)
     """Which users these are; with the same seed a smaller share is a part of a larger one."""
-    new_users: float = Field(default=0.0, ge=0, lt=1)
-    """Share of these users who validate and do not train, and are then the only ones who validate. Settings and weights are
-    chosen by how well people are served whom the model has not learned from; 0: everybody does both."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,10 +46,6 @@ class Targets:
 
     def __len__(self) -> int:
         return len(self.users)
-
-    def of(self, chosen: np.ndarray) -> Targets:
-        """Some of them: those that a bool of shape (E,) says."""
-        return Targets(self.users[chosen], self.positions[chosen])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -205,40 +198,9 @@ def few_users(split: Split, share: float, *, seed: int = 0, at_least: int = FEWE
     return replace(
         split,
         train_ends=np.where(sampled, split.train_ends, starts),
-        validation=split.validation.of(validating),
+        validation=Targets(split.validation.users[validating], split.validation.positions[validating]),
         description=f"{split.description}; {size:,} of {len(training):,} users train and validate (sample {seed})",
     )
-
-
-def new_users(split: Split, share: float, *, seed: int = 0) -> Split:
-    """The split with some of its users as people whom the model meets after training: they validate and do not train.
-
-    Validated on users who train, a long training of few users looks better than it is: it learns what these users' own
-    histories repeat. Nobody but the new users validates here, each with the whole history before the target.
-
-    Args:
-        split: of users who all train and validate.
-        share: of the users who validate, at least one of them, above 0 and below 1.
-        seed: of the choice.
-
-    Raises:
-        DataError: the share is out of range, or nobody would be left to train.
-    """
-    if not 0 < share < 1:
-        raise DataError(f"a share of new users must be above 0 and below 1, not {share:g}")
-    starts = split.interactions.offsets[:-1]
-    candidates = split.validation.users
-    size = max(round(share * len(candidates)), 1)
-    new = np.zeros(len(starts), dtype=bool)
-    new[np.random.default_rng((seed, 1)).permutation(candidates)[:size]] = True
-    kept = replace(
-        split,
-        train_ends=np.where(new, starts, split.train_ends),
-        validation=split.validation.of(new[candidates]),
-        description=f"{split.description}; {size:,} of them validate and do not train",
-    )
-    kept.require_trainable()
-    return kept
 
 
 def sample_size(users: int, share: float, *, at_least: int = FEWEST_USERS) -> int:
@@ -256,5 +218,4 @@ def split_of(interactions: Interactions, settings: SplitSettings) -> Split:
         whole = leave_one_out(interactions)
     else:
         whole = by_time(interactions, validation=settings.validation, test=settings.test)
-    sampled = whole if settings.users == 1 else few_users(whole, settings.users, seed=settings.users_seed)
-    return new_users(sampled, settings.new_users, seed=settings.users_seed) if settings.new_users else sampled
+    return whole if settings.users == 1 else few_users(whole, settings.users, seed=settings.users_seed)
