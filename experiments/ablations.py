@@ -14,6 +14,7 @@ are paired by user, on means over the seeds.
 from __future__ import annotations
 
 import argparse
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -53,8 +54,6 @@ def published() -> dict[str, object]:
     training = {f"training.{name}": value for name, value in paper["training"].items()}
     return {**items, **model, **training, "stages": paper["stages"], "objective": paper["objective"]}
 
-
-INTERESTS: dict[str, object] = {"model.users.interests": {"count": 3, "with_state": True}}
 
 CHOICES: dict[str, dict[str, object]] = {
     DEFAULT: {},
@@ -100,7 +99,7 @@ CHOICES: dict[str, dict[str, object]] = {
     "three interests, queries": {"model.users.interests": {"count": 3, "seeds": "queries", "rounds": 0}},
     "three interests, diversity": {"model.users.interests.count": 3, "objective.added.diversity": 1.0},
     f"three interests, {IDS}": {"model.users.interests.count": 3, "model.items.modality_dropout": 0.2},
-    "the state and two interests": INTERESTS,
+    "the state and two interests": {"model.users.interests": {"count": 3, "with_state": True}},
     "the state and two interests, handicapped": {
         "model.users.interests": {"count": 3, "with_state": True, "handicap": True},
     },
@@ -180,16 +179,22 @@ def _over_seeds(choice: str, dataset: Dataset, options: argparse.Namespace) -> t
 
 
 def _ranked(choice: str, seed: int, dataset: Dataset, options: argparse.Namespace) -> RankedTargets:
-    name = f"{choice.replace(' ', '-').replace(',', '')}-{seed}{'-test' * (options.part == 'test')}.parquet"
+    settings = recipe(dataset, seed, options, {**_rate(options), **_changes(choice, dataset)})
+    digest = hashlib.blake2b(settings.model_dump_json().encode(), digest_size=4).hexdigest()  # another recipe is another row
+    name = f"{choice.replace(' ', '-').replace(',', '')}-{seed}-{options.part}-{digest}.parquet"
     path = options.out / "ablations" / dataset.name / name
     if not path.exists():
-        settings = recipe(dataset, seed, options, _changes(choice, dataset))
         print(f"{dataset.name}: {choice}, seed {seed}", flush=True)
         model, _ = train([dataset], settings, console=Console(quiet=True))
         split = split_of(dataset.interactions, settings.split)
         path.parent.mkdir(parents=True, exist_ok=True)
         rank_targets(ModelRanker.of(model, dataset, split), split, getattr(split, options.part)).save(path)
     return RankedTargets.open(path)
+
+
+def _rate(options: argparse.Namespace) -> dict[str, object]:
+    """The learning rate that is asked for, if one is."""
+    return {} if options.rate is None else {"training.learning_rate": options.rate}
 
 
 def _changes(choice: str, dataset: Dataset) -> Mapping[str, object]:
@@ -239,6 +244,7 @@ def parser_of(description: str | None, *, sets: Sequence[str], seeds: Sequence[i
 def _options() -> argparse.Namespace:
     parser = parser_of(__doc__, sets=("office", "films"), seeds=(0, 1, 2))
     parser.add_argument("--part", choices=("validation", "test"), default="validation", help="the targets")
+    parser.add_argument("--rate", type=float, help="the learning rate of all rows that say none; the recipe's by default")
     parser.add_argument("--choices", nargs="*", default=[], choices=list(CHOICES), metavar="CHOICE", help="all by default")
     return parser.parse_args()
 

@@ -18,7 +18,6 @@ from experiments.real import PLATFORMS, ingested, parser_of, ran, trained
 END_TO_END = (
     *("--tune", "top:1"),
     *("--objective.softmax.shared-negatives", "0"),  # each of them would have to be encoded
-    *("--training.learning-rate", "0.002"),
 )
 EPOCHS = {"source": "2", "target": "4"}
 ROWS = ("popularity", "similarity", "frozen", "scratch", "zero-shot", "transferred")

@@ -46,7 +46,7 @@ SOURCES = {
 """Runs that are transferred, and what they learn from."""
 
 COMPARISONS = {
-    "office": ("films+fashion+books", ("--rates", "1,2")),
+    "office": ("films+fashion+books", ("--rates", "0.5,1")),
     "fashion": ("films", ()),
     "books": ("films+fashion", ()),
     "films": ("fashion", ()),

@@ -46,6 +46,7 @@ def main() -> None:
     """Do what has not been done yet, and print the table."""
     parser = parser_of(__doc__)
     parser.add_argument("--only", nargs="*", default=["office"], choices=list(PLATFORMS), help="the platforms")
+    parser.add_argument("--rate", type=float, default=0.001, help="the learning rate of all rows")
     parser.add_argument("--rows", nargs="*", default=list(ROWS), choices=list(ROWS))
     options = parser.parse_args()
     seeds = [int(seed) for seed in options.seeds.split(",")]
@@ -69,7 +70,8 @@ def main() -> None:
 
 
 def _run(name: str, row: str, seed: int, options: argparse.Namespace) -> Path:
-    settings = (*ROWS[row], "--training.seed", str(seed), "--training.no-tensorboard")
+    settings = (*ROWS[row], "--training.learning-rate", str(options.rate), "--training.seed", str(seed))
+    settings = (*settings, "--training.no-tensorboard")
     return trained(f"widths/{name}/{row}-{seed}", (name,), options, settings=settings)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from cases import Case
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -37,23 +38,26 @@ def test_they_are_the_sparse_product_without_the_own_part(items: int, queries: i
     theirs_Q = expected[np.arange(queries), targets_Q]
     own_Q = theirs_Q * generator.choice([0.0, 0.5, 1.0], queries)
     expected[np.arange(queries), targets_Q] = theirs_Q - own_Q
-    found = Votes.of(VoteTable(table), asked, rows_C, targets_Q, own_Q).added_up(DEVICE)
+    found = Votes.of(VoteTable(table), asked, rows_C, targets_Q=targets_Q, own_Q=own_Q).added_up(DEVICE)
     assert found.device.type == DEVICE.type and found.dtype == torch.float32
     np.testing.assert_allclose(found.cpu().numpy(), expected, atol=2e-6)
     whole = own_Q == theirs_Q
     assert not found.cpu().numpy()[np.arange(queries), targets_Q][whole].any(), "nothing is left of what is all one's own"
 
 
-def test_a_table_that_is_too_large_stays_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    table = VoteTable(sparse((9, 9), 0.5, 0))
-    asked = Votes.of(table, sparse((3, 9), 0.5, 1), np.arange(9), np.zeros(3, dtype=np.int64), np.zeros(3))
-    expected = asked.added_up(CPU)
-    monkeypatch.setattr(voting, "MOST_BYTES", table.nbytes - 1)
-    elsewhere = torch.device("meta")  # takes tensors, and cannot compute with what lies on the CPU
-    assert asked.added_up(elsewhere).device == elsewhere
-    assert set(table._copies) == {CPU}
-    monkeypatch.setattr(voting, "MOST_BYTES", table.nbytes)
-    torch.testing.assert_close(asked.added_up(DEVICE).cpu(), expected)
+def test_a_table_that_is_too_large_is_asked_where_batches_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts, asked = small()
+    large = counts.voting[KINDS[0]]
+    monkeypatch.setattr(voting, "MOST_BYTES", counts.voting[KINDS[1]].nbytes)
+    assert large.nbytes > voting.MOST_BYTES
+    found = counts.evidence_without_own(*asked, added_up=False)
+    assert set(found.shares) == {KINDS[0]} and set(found.votes) == {KINDS[1]}
+    counts.lie_on(torch.device("meta"))
+    assert set(large._copies) == {CPU}, "it was asked on the CPU, and lies nowhere else"
+    assert torch.device("meta") in counts.voting[KINDS[1]]._copies
+    expected = counts.evidence_without_own(*asked)
+    for kind, shares_QC in found.to(DEVICE).shares.items():
+        torch.testing.assert_close(shares_QC.cpu(), expected.shares[kind])
 
 
 def test_a_copy_is_made_once() -> None:
@@ -62,12 +66,16 @@ def test_a_copy_is_made_once() -> None:
     assert all(one is other for one, other in zip(first, again, strict=True))
 
 
-def test_evidence_that_is_not_added_up_is_the_same_on_the_device() -> None:
+def small() -> tuple[Counts, tuple[Histories, np.ndarray, np.ndarray, np.ndarray]]:
+    """Counts of a few users, and a question about each of them."""
     generator = np.random.default_rng(0)
     users = [generator.integers(0, 20, generator.integers(3, 9)).tolist() for _ in range(12)]
     training = Histories.from_lists(users)
-    counts = Counts.of_histories(training, 20)
-    asked = training, np.arange(12), np.full(12, 2), np.arange(20)
+    return Counts.of_histories(training, 20), (training, np.arange(12), np.full(12, 2), np.arange(20))
+
+
+def test_evidence_that_is_not_added_up_is_the_same_on_the_device() -> None:
+    counts, asked = small()
     there, left = counts.evidence_without_own(*asked), counts.evidence_without_own(*asked, added_up=False)
     assert not left.shares and set(left.votes) == set(KINDS) and not there.votes
     moved = left.to(DEVICE)
@@ -75,3 +83,13 @@ def test_evidence_that_is_not_added_up_is_the_same_on_the_device() -> None:
     for kind in KINDS:
         assert there.shares[kind].count_nonzero() > 20
         torch.testing.assert_close(moved.shares[kind].cpu(), there.shares[kind])
+    with pytest.raises(AssertionError, match="added up first"):
+        left.of_queries(slice(0, 2))
+
+
+def test_batches_that_go_to_an_accelerator_leave_it_to_add_up() -> None:
+    elsewhere = torch.device("meta")
+    here, there = Case().batches, Case().batches.going_to(elsewhere).of_rank(0, 2)
+    made, left = here.batch(1).evidence, there.batch(1).evidence
+    assert made is not None and left is not None
+    assert not made.votes and not left.shares and set(left.votes) == set(made.shares) == set(KINDS)

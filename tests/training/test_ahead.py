@@ -77,4 +77,7 @@ def test_a_cpu_that_trains_makes_one_beside(monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr(ahead, "_processors", lambda given=processors: given)
         assert batches_ahead(torch.device("cpu")) == 1
         found.append(batches_ahead(torch.device("cuda")))
+    monkeypatch.undo()
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "1000")
+    assert batches_ahead(torch.device("cuda")) == 1, "what trains together on a machine shares its processors"
     assert found == [1, 1, 1, 3, 4, 4]

@@ -264,8 +264,8 @@ class SequenceBatches:
         if self._counts is not None:
             owners_Q, places_Q = drawn.target_mask_BT.nonzero()
             seen_Q = drawn.target_starts[owners_Q] + places_Q - self._starts[drawn.users][owners_Q]
-            asked = training, owners_Q, seen_Q, rows_C
-            evidence = self._counts.evidence_without_own(*asked, added_up=self._device.type == "cpu")
+            here = self._device.type == "cpu"
+            evidence = self._counts.evidence_without_own(training, owners_Q, seen_Q, rows_C, added_up=here)
         tensors: dict[str, Any] = {name: torch.from_numpy(array) for name, array in arrays.items()}
         if self._ranks == 1:
             return SequenceBatch(items=self._source.gather(rows_U), evidence=evidence, **tensors)

@@ -44,9 +44,10 @@ LONGEST = 100
 """Of each user so many of the last training events are looked at for companions: pairs grow with the square."""
 KEPT = {FOLLOWERS: 1000, COMPANIONS: 200}
 """So many followers (the most frequent) and companions (those of the largest cosine) of an item are kept."""
-CPU = torch.device("cpu")
 SHRINKAGE = 5.0
 """Added to what shares are taken of, so that a pair seen once says little."""
+CPU = torch.device("cpu")
+"""Where batches are made."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,6 +87,7 @@ class Evidence:
 
     def of_queries(self, queries: slice) -> Evidence:
         """The same about some of the queries; nothing is copied."""
+        assert not self.votes, "votes are added up first, by to()"
         shares = {kind: shares_QC[queries] for kind, shares_QC in self.shares.items()}
         targets = None if self.targets_Q is None else self.targets_Q[queries]
         popularity = None if self.target_popularity_Q is None else self.target_popularity_Q[queries]
@@ -159,6 +161,12 @@ class Counts:
         totals = {k: np.pad(total, (0, number), constant_values=SHRINKAGE) for k, total in self.totals.items()}
         return Counts(np.pad(self.popularity_V, (0, number)), tables, totals)
 
+    def lie_on(self, device: torch.device) -> None:
+        """Copy to a device what batches that go there ask, which their first one would do otherwise."""
+        for table in self.voting.values():
+            if device.type != "cpu" and table.may_lie_elsewhere:
+                table.on(device)
+
     def evidence(self, histories: Histories) -> Evidence:
         """What the counts say about the whole catalog after these histories.
 
@@ -190,28 +198,32 @@ class Counts:
             owners_Q: whose query it is, as an index of these users.
             seen_Q: how many of the user's events come before the target, at least 1.
             rows_C: the catalog rows of the candidates, each once; the targets are among them.
-            added_up: whether shares are to be there at once; if not, :meth:`Evidence.to` adds votes up on its device.
+            added_up: whether shares are to be there at once; if not, :meth:`Evidence.to` adds up, on its device, what may
+                lie there.
         """
         starts_Q = training.offsets[owners_Q]
         before = Histories.between(training.rows, starts_Q, starts_Q + seen_Q)
         targets = training.rows[starts_Q + seen_Q]
         order = rows_C.argsort()
         targets_Q = order[np.searchsorted(rows_C, targets, sorter=order)]
-        votes = {}
+        shares, votes = {}, {}
         for kind, own_of in ((FOLLOWERS, self._own_followers), (COMPANIONS, self._own_companions)):
             asked = self._asked(kind, before)
             own_Q = own_of(training, owners_Q, asked, targets)
-            votes[kind] = Votes.of(self.voting[kind], asked, rows_C, targets_Q, own_Q)
+            found = Votes.of(self.voting[kind], asked, rows_C, targets_Q=targets_Q, own_Q=own_Q)
+            if added_up or not self.voting[kind].may_lie_elsewhere:
+                shares[kind] = found.added_up(CPU)
+            else:
+                votes[kind] = found
         pairs, times = np.unique(training.owners * len(self) + training.rows, return_counts=True)
         own_times_Q = times[np.searchsorted(pairs, owners_Q * len(self) + targets)]
-        found = Evidence(
+        return Evidence(
             torch.from_numpy(self.popularity_V[rows_C].astype(np.float32)),
-            {},
+            shares,
             torch.from_numpy(targets_Q),
             torch.from_numpy((self.popularity_V[targets] - own_times_Q).astype(np.float32)),
             votes=votes,
         )
-        return found.to(CPU) if added_up else found
 
     def _asked(self, kind: str, histories: Histories) -> sp.csr_array:
         """The last items of each history with what a share of theirs counts, csr (Q, V)."""

@@ -18,6 +18,9 @@ from transrec.data.splits import Split
 from transrec.data.times import UNKNOWN_TIME, whole_seconds
 from transrec.data.windows import WindowPlan, windows_of
 
+NEAR = 8
+"""Steps away at which other threads may be, whose batches' items are kept for theirs."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drawn:
@@ -155,7 +158,8 @@ class Draws:
                 former = self.at(missing)
                 kept[missing] = (former.rows_U, former.events)
         if self._plan.memory:
-            self._kept_rows = {**kept, step: (drawn.rows_U, drawn.events)}  # the next step asks for them
+            near = {known: rows for known, rows in others.items() if abs(known - step) <= self._plan.memory + NEAR}
+            self._kept_rows = {**near, **kept, step: (drawn.rows_U, drawn.events)}  # the next steps ask for them
         rows = np.concatenate([np.empty(0, dtype=np.int64), *(rows_U for rows_U, _ in kept.values())])
         return Former(np.setdiff1d(rows, drawn.rows_U), sum(events for _, events in kept.values()), len(steps))
 

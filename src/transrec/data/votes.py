@@ -20,7 +20,7 @@ from torch import Tensor
 from transrec.data.ragged import moved
 
 MOST_BYTES = 2 << 30
-"""A table that takes more is left where it is: votes are then added up on the CPU."""
+"""A table that takes more stays off accelerators: votes are then added up on the CPU, with the batch."""
 ROUNDING = 1e-6
 """What is left of a share when all of it is taken off."""
 
@@ -40,6 +40,11 @@ class VoteTable:
     def nbytes(self) -> int:
         """What a copy takes."""
         return int(self._table.indptr.nbytes + self._table.indices.nbytes + self._table.data.nbytes)
+
+    @property
+    def may_lie_elsewhere(self) -> bool:
+        """Whether an accelerator has room for a copy."""
+        return self.nbytes <= MOST_BYTES
 
     def entries_of(self, rows_R: np.ndarray) -> int:
         """How many entries these rows have."""
@@ -67,7 +72,7 @@ class Votes:
         starts_Q: where the votes of each query begin, int64.
         rows_C: the catalog rows of the candidates, int64.
         targets_Q: the candidate of which each query's own part is taken off, int64.
-        own_Q: that part, float32.
+        own_Q: that part, float64.
     """
 
     table: VoteTable
@@ -82,7 +87,7 @@ class Votes:
 
     @classmethod
     def of(
-        cls, table: VoteTable, asked: sp.csr_array, rows_C: np.ndarray, targets_Q: np.ndarray, own_Q: np.ndarray
+        cls, table: VoteTable, asked: sp.csr_array, rows_C: np.ndarray, *, targets_Q: np.ndarray, own_Q: np.ndarray
     ) -> Votes:
         """The votes of some histories' items.
 
@@ -90,8 +95,8 @@ class Votes:
             table: what each item says.
             asked: which items each history asks, with what each counts, csr (Q, V).
             rows_C: the candidates, each once.
-            targets_Q: see there.
-            own_Q: see there.
+            targets_Q: the candidate of which each query's own part is taken off.
+            own_Q: that part.
         """
         votes_V = np.zeros(asked.shape[1], dtype=bool)
         votes_V[asked.indices] = True
@@ -106,19 +111,19 @@ class Votes:
             torch.from_numpy(asked.indptr[:-1].astype(np.int64)),
             torch.from_numpy(rows_C),
             torch.from_numpy(targets_Q),
-            torch.from_numpy(own_Q.astype(np.float32)),
+            torch.from_numpy(own_Q.astype(np.float64)),
         )
 
     def to(self, device: torch.device) -> Votes:
         """The same on another device."""
         parts: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
+        if device.type == "mps":  # which knows no float64
+            parts["own_Q"] = self.own_Q.float()
         there = {name: moved(part, device) for name, part in parts.items() if isinstance(part, Tensor)}
         return Votes(**parts | there)
 
     def added_up(self, device: torch.device) -> Tensor:
-        """The shares on a device, at least 0, (Q, C) float32; made there, unless the table is too large for that."""
-        if device.type == "cpu" or self.table.nbytes > MOST_BYTES:
-            return moved(self._dense(), device)
+        """The shares, made on a device, at least 0, (Q, C) float32."""
         return self.to(device)._dense()
 
     def _dense(self) -> Tensor:
@@ -145,5 +150,5 @@ class Votes:
         queries_Q = torch.arange(len(self.targets_Q), device=device)
         less_Q = shares_QC[queries_Q, self.targets_Q] - self.own_Q
         # what is left when everything is taken off is rounding
-        shares_QC[queries_Q, self.targets_Q] = less_Q * (less_Q > ROUNDING)
+        shares_QC[queries_Q, self.targets_Q] = less_Q.where(less_Q > ROUNDING, 0.0).float()
         return shares_QC

@@ -222,9 +222,9 @@ def why_not_packed(backbone: PreTrainedModel, longest: int) -> str | None:
     if before not in (REPLACED, ATTENTION):
         return f"its attention is its own ({before})"
     device = backbone.device.type
-    # weights that autocast rounds here have no gradient: they must not be in its cache when the training goes on
-    uncached = torch.autocast(device, enabled=torch.is_autocast_enabled(device), cache_enabled=False)
     try:
+        # weights that autocast rounds here have no gradient: they must not be in its cache when the training goes on
+        uncached = torch.autocast(device, enabled=torch.is_autocast_enabled(device), cache_enabled=False)
         with torch.no_grad(), _evaluating(backbone), uncached:
             problem = _tried(backbone, longest)
     except Exception as error:  # a network that we know nothing of may raise anything when it is given something unusual

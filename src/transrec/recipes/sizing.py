@@ -58,7 +58,11 @@ def found_sizes(
     attune(platforms, loop.seed, model, 0)  # a step is as large as it will be
     objective = build_objective(stage.objective, model)
     rehearsal = Trainer(loop).rehearsal(model, objective)
-    left = _free(name, resolve_device(loop.device)) - rehearsal.state_bytes
+    device = resolve_device(loop.device)
+    for platform in platforms:
+        if objective.asks_counts and platform.counts is not None:
+            platform.counts.lie_on(device)  # so that what is free is without them
+    left = _free(name, device) - rehearsal.state_bytes
     if name == "batch_size":
         bytes_of, last = _windows(platforms, objective, loop, rehearsal)
     else:

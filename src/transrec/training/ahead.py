@@ -47,7 +47,6 @@ def prefetched(
 
 
 def _processors() -> int:
-    """Those that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Those that this process may use; several that train together on a machine share them."""
+    all_of_them = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, all_of_them // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))

@@ -97,19 +97,23 @@ class Loop:
         # the one place where the process is seeded: dropout then depends on (seed, step) and rank alone
         torch.manual_seed(hash((settings.seed, step, accelerator.process_index)) % 2**63)  # noqa: TID251
         try:
-            found = self._losses(parts)
+            return self._moved(parts, step)
         except torch.OutOfMemoryError:
             raise out_of_memory(max(len(batch.mask_BL) for batch in parts), None, accelerator.device) from None
-        loss, losses = found[-1], [one.total for one in found]
+
+    def _moved(self, parts: Sequence[SequenceBatch], step: int) -> Loss | None:
+        """The step itself: see :meth:`_step`."""
+        settings = self.settings
+        found = self._losses(parts)
         norm = None
         if settings.clip is not None:
-            norm = accelerator.clip_grad_norm_(self.task.parameters(), settings.clip)
-        allowed = self.watch.allows(losses, norm, step, parts)
+            norm = self.accelerator.clip_grad_norm_(self.task.parameters(), settings.clip)
+        allowed = self.watch.allows([loss.total for loss in found], norm, step, parts)
         if allowed:
             self.optimiser.step()
             self.anchor.pull(self.optimiser)
         self.optimiser.zero_grad()
-        return loss if allowed else None
+        return found[-1] if allowed else None
 
     def _losses(self, parts: Sequence[SequenceBatch]) -> list[Loss]:
         """Forward and backward of every part."""
