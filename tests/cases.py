@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from transrec.data.batches import SequenceBatches
+from transrec.data.batches import SequenceBatch, SequenceBatches
 from transrec.data.catalog import Catalog, Item
 from transrec.data.counts import Counts
 from transrec.data.dataset import Dataset
@@ -17,7 +17,7 @@ from transrec.data.splits import leave_one_out
 from transrec.data.store import ContentStore
 from transrec.model import ModelSettings, TransRec
 from transrec.objectives import ObjectiveSettings, build_objective
-from transrec.objectives.objective import Objective
+from transrec.objectives.objective import Loss, Objective
 
 SETTINGS = ModelSettings.from_mapping(
     {"items": {"width": 16}, "users": {"window": 6, "layers": 1, "heads": 2, "feedforward": 16, "dropout": 0.2}}
@@ -65,6 +65,23 @@ class Case:
         split = leave_one_out(self.dataset.interactions)
         self.counts = Counts.of(split, len(self.dataset.catalog)) if self.objective.asks_counts else None
         self.batches = SequenceBatches(split, self.store, self.objective.plan, batch_size=16, seed=1, counts=self.counts)
+
+
+class Spoiled(Objective):
+    """An objective whose loss is not a number in some calls."""
+
+    def __init__(self, inner: Objective, bad: set[int]) -> None:
+        super().__init__()
+        self.inner, self.bad, self.calls = inner, bad, 0
+        self.plan, self.asks_counts = inner.plan, inner.asks_counts
+
+    def check(self, model: TransRec) -> None:
+        self.inner.check(model)
+
+    def forward(self, model: TransRec, outputs: object, batch: SequenceBatch) -> Loss:
+        loss: Loss = self.inner(model, outputs, batch)
+        self.calls += 1
+        return Loss(loss.total * torch.nan, loss.parts) if self.calls - 1 in self.bad else loss
 
 
 def timed_case(objective: str = "softmax", **users: object) -> Case:

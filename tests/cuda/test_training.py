@@ -10,18 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from cases import Case, platform
+from cases import Case, Spoiled, platform
 from device_ground import DEVICE, ON_CUDA, ON_DEVICE, THERE, apart
 from rich.console import Console
 from safetensors.torch import load_file
 from torch import Tensor
 
-from transrec.data.batches import SequenceBatch, SequenceBatches
+from transrec.data.batches import SequenceBatches
 from transrec.data.counts import Counts
 from transrec.data.splits import leave_one_out
 from transrec.errors import TrainingError
 from transrec.model import TransRec
-from transrec.objectives.objective import Loss, Objective
 from transrec.training.estimate import LONG, Course, estimated
 from transrec.training.memory import LiveBytes, free_bytes
 from transrec.training.rehearsal import Rehearsal
@@ -38,23 +37,6 @@ LARGE = {"users": {"feedforward": 2048, "window": 6}, "items": {"width": 256}}
 def settings(**changes: object) -> TrainingSettings:
     common = {"epochs": 4, "device": DEVICE, "precision": "float32", "tensorboard": False, "log_every": 1}
     return TrainingSettings.from_mapping({**common, "estimate": False, "patience": 100, **changes})
-
-
-class Spoiled(Objective):
-    """An objective whose loss is not a number in some calls."""
-
-    def __init__(self, inner: Objective, bad: set[int]) -> None:
-        super().__init__()
-        self.inner, self.bad, self.calls = inner, bad, 0
-        self.plan, self.asks_counts = inner.plan, inner.asks_counts
-
-    def check(self, model: TransRec) -> None:
-        self.inner.check(model)
-
-    def forward(self, model: TransRec, outputs: object, batch: SequenceBatch) -> Loss:
-        loss: Loss = self.inner(model, outputs, batch)
-        self.calls += 1
-        return Loss(loss.total * torch.nan, loss.parts) if self.calls - 1 in self.bad else loss
 
 
 def fit(case: Case, folder: Path | None, values: list[float], *, resume: bool = False, **changes: object) -> Fit:

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from cases import Case
+from cases import Case, Spoiled
 from safetensors.torch import load_file
 
 from transrec.data.batches import SequenceBatch
 from transrec.errors import TrainingError
 from transrec.model import TransRec
-from transrec.objectives.objective import Loss, Objective
 from transrec.training.finite import MOST_SKIPPED, FiniteWatch
 from transrec.training.settings import TrainingSettings
 from transrec.training.trainer import Trainer
@@ -24,23 +23,6 @@ def settings(**changes: object) -> TrainingSettings:
     return TrainingSettings.from_mapping(
         {"epochs": 3, "device": "cpu", "tensorboard": False, "log_every": 100, "estimate": False, **changes}
     )
-
-
-class Spoiled(Objective):
-    """An objective whose loss is not a number in some calls."""
-
-    def __init__(self, inner: Objective, bad: set[int]) -> None:
-        super().__init__()
-        self.inner, self.bad, self.calls = inner, bad, 0
-        self.plan, self.asks_counts = inner.plan, inner.asks_counts
-
-    def check(self, model: TransRec) -> None:
-        self.inner.check(model)
-
-    def forward(self, model: TransRec, outputs: object, batch: SequenceBatch) -> Loss:
-        loss: Loss = self.inner(model, outputs, batch)
-        self.calls += 1
-        return Loss(loss.total * torch.nan, loss.parts) if self.calls - 1 in self.bad else loss
 
 
 def fit(folder: Path, bad: set[int], **changes: object) -> tuple[Case, Spoiled]:
