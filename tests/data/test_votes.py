@@ -47,14 +47,14 @@ def test_they_are_the_sparse_product_without_the_own_part(items: int, queries: i
 
 def test_a_table_that_is_too_large_is_asked_where_batches_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
     counts, asked = small()
-    large = counts.voting[KINDS[0]]
-    monkeypatch.setattr(voting, "MOST_BYTES", counts.voting[KINDS[1]].nbytes)
-    assert large.nbytes > voting.MOST_BYTES
+    (_, fitting), (_, large) = sizes = sorted((table.nbytes, kind) for kind, table in counts.voting.items())
+    assert sizes[0][0] < sizes[1][0]
+    monkeypatch.setattr(voting, "MOST_BYTES", sizes[0][0])
     found = counts.evidence_without_own(*asked, added_up=False)
-    assert set(found.shares) == {KINDS[0]} and set(found.votes) == {KINDS[1]}
+    assert set(found.shares) == {large} and set(found.votes) == {fitting}
     counts.lie_on(torch.device("meta"))
-    assert set(large._copies) == {CPU}, "it was asked on the CPU, and lies nowhere else"
-    assert torch.device("meta") in counts.voting[KINDS[1]]._copies
+    assert set(counts.voting[large]._copies) == {CPU}, "it was asked on the CPU, and lies nowhere else"
+    assert torch.device("meta") in counts.voting[fitting]._copies
     expected = counts.evidence_without_own(*asked)
     for kind, shares_QC in found.to(DEVICE).shares.items():
         torch.testing.assert_close(shares_QC.cpu(), expected.shares[kind])
