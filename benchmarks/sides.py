@@ -24,7 +24,7 @@ from transrec.objectives import ObjectiveSettings, build_objective
 from transrec.retrieval.index import CatalogIndex
 from transrec.retrieval.prefix import Keeping, with_states
 from transrec.rules import Tuning, apply_tuning
-from transrec.training.loop import prefetched
+from transrec.training.ahead import prefetched
 from transrec.training.optimiser import optimiser_groups, rate_factor, set_rates
 from transrec.training.settings import TrainingSettings
 

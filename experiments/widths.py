@@ -70,9 +70,8 @@ def main() -> None:
 
 
 def _run(name: str, row: str, seed: int, options: argparse.Namespace) -> Path:
-    settings = (*ROWS[row], "--training.learning-rate", str(options.rate), "--training.seed", str(seed))
-    settings = (*settings, "--training.no-tensorboard")
-    return trained(f"widths/{name}/{row}-{seed}", (name,), options, settings=settings)
+    learning = ("--training.learning-rate", str(options.rate), "--training.seed", str(seed), "--training.no-tensorboard")
+    return trained(f"widths/{name}/{row}-{seed}", (name,), options, settings=(*ROWS[row], *learning))
 
 
 def _ranked(run: Path, dataset: Dataset, width: int) -> RankedTargets:

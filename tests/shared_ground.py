@@ -131,6 +131,7 @@ def steps_of(
     counts = Counts.of(split, len(dataset.catalog)) if objective.asks_counts else None
     size = chosen.get("batch_size", 8)
     batches = SequenceBatches(split, store, objective.plan, batch_size=size, seed=1, counts=counts)  # type: ignore[arg-type]
+    batches = batches.going_to(torch.device(device))
     task: torch.nn.Module = Task(model, objective, Together.between_processes(rank, ranks) if ranks > 1 else None)
     if ranks > 1:
         task = torch.nn.parallel.DistributedDataParallel(task, find_unused_parameters=True)

@@ -63,9 +63,9 @@ class Ragged:
     def padded(self, fill: int = 0) -> Tensor:
         """The values, filled up on the right to the longest of these items, shape (n, T, ...)."""
         total, count = len(self.values), len(self)
-        rows = _repeated(torch.arange(count, device=self.lengths_n.device), self.lengths_n, total)
+        rows = repeated(torch.arange(count, device=self.lengths_n.device), self.lengths_n, total)
         starts = self.lengths_n.cumsum(0) - self.lengths_n
-        places = torch.arange(total, device=rows.device) - _repeated(starts, self.lengths_n, total)
+        places = torch.arange(total, device=rows.device) - repeated(starts, self.lengths_n, total)
         empty = self.values.new_full((count, self.longest, *self.values.shape[1:]), fill)
         return empty.index_put((rows, places), self.values)
 
@@ -75,18 +75,28 @@ class Ragged:
         # read off together, for an accelerator is waited for each time
         total, longest = torch.stack([lengths.sum(), lengths.max()]).tolist() if len(lengths) else (0, 0)
         starts = (self.lengths_n.cumsum(0) - self.lengths_n)[index]
-        shifts = starts - (lengths.cumsum(0) - lengths)
-        places = torch.arange(total, device=index.device) + _repeated(shifts, lengths, total)
-        return Ragged(self.values[places], lengths, longest)
+        return Ragged(self.values[places_of_runs(starts, lengths, total)], lengths, longest)
 
     def to(self, device: torch.device) -> Ragged:
         """The same on another device."""
         return Ragged(moved(self.values, device), moved(self.lengths_n, device), self.longest)
 
 
-def _repeated(values: Tensor, times: Tensor, total: int) -> Tensor:
+def repeated(values: Tensor, times: Tensor, total: int) -> Tensor:
     """Each value so many times; knowing the total spares an accelerator the wait for it."""
     return values.repeat_interleave(times, output_size=total)
+
+
+def places_of_runs(starts_n: Tensor, lengths_n: Tensor, total: int) -> Tensor:
+    """The places of runs of values, one run after the other, int64 of shape (total,).
+
+    Args:
+        starts_n: where each run begins.
+        lengths_n: how long it is.
+        total: of all lengths.
+    """
+    shifts_n = starts_n - (lengths_n.cumsum(0) - lengths_n)
+    return torch.arange(total, device=starts_n.device) + repeated(shifts_n, lengths_n, total)
 
 
 def moved(tensor: Tensor, device: torch.device) -> Tensor:

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from transrec.data.ragged import moved
+from transrec.data.ragged import moved, places_of_runs, repeated
 
 MOST_BYTES = 2 << 30
 """A table that takes more stays off accelerators: votes are then added up on the CPU, with the batch."""
@@ -136,9 +136,8 @@ class Votes:
         starts_V, column_of, value_of = self.table.on(device)
         first_R = starts_V[self.rows_R]
         length_R = starts_V[self.rows_R + 1] - first_R
-        voter_E = torch.arange(len(self.rows_R), device=device).repeat_interleave(length_R, output_size=self.entries)
-        shift_R = first_R - (length_R.cumsum(0) - length_R)
-        place_E = torch.arange(self.entries, device=device) + shift_R[voter_E]
+        voter_E = repeated(torch.arange(len(self.rows_R), device=device), length_R, self.entries)
+        place_E = places_of_runs(first_R, length_R, self.entries)
         # what is no candidate goes into a column more, for leaving it out an accelerator would be waited for
         candidate_V = torch.full((len(starts_V) - 1,), size, device=device)
         candidate_V[self.rows_C] = torch.arange(size, device=device)

@@ -20,7 +20,7 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from transrec.data.ragged import Ragged
+from transrec.data.ragged import Ragged, repeated
 from transrec.errors import ModelError
 from transrec.items.backbones import position_padding, quiet_transformers, transformer_blocks
 from transrec.items.cutting import Cut
@@ -49,9 +49,7 @@ class Layout:
         lengths_N, total, self.longest = content.lengths_n, len(content.values), content.longest
         device = lengths_N.device
         self.starts_N = lengths_N.cumsum(0) - lengths_N
-        counts = torch.arange(len(lengths_N), device=device)
-        # knowing the total spares an accelerator the wait for it
-        self.texts_P = counts.repeat_interleave(lengths_N, output_size=total)
+        self.texts_P = repeated(torch.arange(len(lengths_N), device=device), lengths_N, total)
         self.places_P = torch.arange(total, device=device) - self.starts_N[self.texts_P]
         self.mask_NT = content.mask()
         self.bounds = nn.functional.pad(lengths_N.cumsum(0), (1, 0)).to(torch.int32)
