@@ -7,8 +7,7 @@ D width.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -38,6 +37,7 @@ from transrec.scoring import (
     PrefixScorer,
     Scorer,
 )
+from transrec.seeding import seeded
 from transrec.settings import Settings, read_yaml
 from transrec.users.encoder import UserEncoder
 from transrec.users.settings import UserSettings
@@ -164,7 +164,7 @@ class TransRec(nn.Module):
             BackboneError: a pre-trained encoder cannot be found.
             SettingsError: no catalog has a modality that the settings name.
         """
-        with _seeded(seed):
+        with seeded(seed):
             items = build_items(settings.items, catalogs)
             resolved = settings.model_copy(update={"items": items.settings})
             users = build_users(resolved.items.width, resolved.users, resolved.items.nested)
@@ -184,7 +184,7 @@ class TransRec(nn.Module):
                 return copy.deepcopy(encoder)
             return encoder.grown(catalog.ids) if grown else IdentityEncoder(catalog.ids, self.items.width)
 
-        with _seeded(seed):
+        with seeded(seed):
             encoders = {name: own(encoder) for name, encoder in self.items.encoders.items()}
             one = self.items.settings.model_copy(update={"platforms": 1})
             items = ItemEncoder(encoders, one)  # type: ignore[arg-type]
@@ -266,14 +266,6 @@ class TransRec(nn.Module):
         settings = yaml.safe_dump(_without_paths(read_yaml(Path(folder) / SETTINGS)), sort_keys=False, allow_unicode=True)
         api.upload_file(repo_id=repository, path_or_fileobj=settings.encode(), path_in_repo=SETTINGS)
         return str(api.upload_folder(repo_id=repository, folder_path=str(folder), ignore_patterns=ignored))
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Draw fresh weights from this seed, and leave the process's own random state as it was."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)  # noqa: TID251  (undone at the end of the block)
-        yield
 
 
 def build_scorer(settings: ModelSettings, items: ItemEncoder, users: UserEncoder) -> Scorer:

@@ -19,6 +19,7 @@ from transrec.data.splits import leave_one_out
 from transrec.data.store import ContentStore
 from transrec.model import ModelSettings, TransRec
 from transrec.objectives.objective import Loss, Objective
+from transrec.seeding import seeded
 
 USERS, ITEMS, STEPS = 24, 30, 30
 
@@ -127,7 +128,8 @@ class _Case:
             {"items": {"width": 8}, "users": {"window": 5, "layers": 1, "heads": 2, "feedforward": 8}, "prior": "none"}
         )
         self.model = TransRec.build(form.updated(contract.model_settings()), [catalog], seed=0)
-        self.objective = contract.make(self.model)
+        with seeded(0):
+            self.objective = contract.make(self.model)
         store = ContentStore.prepare(catalog, self.model.items.preparers())
         counts = Counts.of(split, ITEMS) if self.objective.asks_counts else None
         self.batches = SequenceBatches(split, store, self.objective.plan, batch_size=16, seed=0, counts=counts)

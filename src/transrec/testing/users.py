@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from transrec.data.times import UNKNOWN_TIME
+from transrec.seeding import seeded
 from transrec.users.encoder import UserEncoder
 from transrec.views import UserOutput
 
@@ -26,19 +27,20 @@ class UserEncoderContract(ABC):
                 return Mine(width=16, window=8)
 
     Attributes:
-        tolerance: by how much the same number may differ between two ways of computing it, in float32.
+        tolerance: by how much the same number may differ between two ways of computing it, in float32; of
+            numbers above one, for each unit of the largest.
     """
 
     tolerance: float = 1e-5
 
     @abstractmethod
     def make(self) -> UserEncoder:
-        """A new encoder with a window of four or more, the same weights each time."""
+        """A new encoder with a window of four or more; fresh weights are drawn under one seed."""
 
     @final
     def test_it_declares_what_it_is(self) -> None:
         """Kind of output, causality, window and width are said."""
-        users = self.make()
+        users = self._made()
         assert users.gives in ("states", "interests"), "gives is states or interests"
         assert isinstance(users.causal, bool), "causal says whether a state looks at earlier items only"
         assert users.window >= 4, "window is the longest history; make one of four or more"
@@ -47,7 +49,7 @@ class UserEncoderContract(ABC):
     @final
     def test_output_has_the_declared_shape(self) -> None:
         """States (B, L, D), interests (B, K, D) or, if causal, (B, L, K, D), with the mask that came in."""
-        users = self.make().eval()
+        users = self._made().eval()
         items_BLD, mask_BL = _histories(users, (users.window, 1, 3))
         output = _read(users, items_BLD, mask_BL)
         assert output.kind == users.gives, f"it says that it gives {users.gives}, and gives {output.kind}"
@@ -61,7 +63,7 @@ class UserEncoderContract(ABC):
     @final
     def test_no_histories_are_no_users(self) -> None:
         """A batch without a user is one, too."""
-        users = self.make().eval()
+        users = self._made().eval()
         items_BLD, mask_BL = _histories(users, (3, 2))
         found, wanted = _read(users, items_BLD[:0], mask_BL[:0]).scored, _read(users, items_BLD, mask_BL).scored
         assert found.shape == (0, *wanted.shape[1:]), f"of no histories it makes {tuple(found.shape)}"
@@ -69,7 +71,7 @@ class UserEncoderContract(ABC):
     @final
     def test_padding_has_no_influence(self) -> None:
         """Whatever stands in padded slots, and however many there are: the same user."""
-        users = self.make().eval()
+        users = self._made().eval()
         items_BLD, mask_BL = _histories(users, (3, 2))
         spoilt_BLD = items_BLD.masked_fill(~mask_BL[..., None], torch.nan)
         expected = _read(users, items_BLD[:, :3], mask_BL[:, :3]).scored
@@ -79,7 +81,7 @@ class UserEncoderContract(ABC):
     @final
     def test_a_user_does_not_depend_on_the_others(self) -> None:
         """Alone or among others, in any order: the same vectors."""
-        users = self.make().eval()
+        users = self._made().eval()
         items_BLD, mask_BL = _histories(users, (users.window, 2, 3))
         together = _read(users, items_BLD, mask_BL).scored
         self._close(_read(users, items_BLD.flip(0), mask_BL.flip(0)).scored.flip(0), together, "the order of users matters")
@@ -90,7 +92,7 @@ class UserEncoderContract(ABC):
     @final
     def test_causal_states_do_not_see_what_comes_next(self) -> None:
         """With ``causal`` what is at a position depends on it and earlier ones alone; in any case the last item counts."""
-        users = self.make().eval()
+        users = self._made().eval()
         items_BLD, mask_BL = _histories(users, (users.window,))
         changed_BLD = items_BLD.clone()
         changed_BLD[:, -1] += 1.0
@@ -103,21 +105,21 @@ class UserEncoderContract(ABC):
     @final
     def test_an_empty_history_is_a_zero_vector(self) -> None:
         """Of somebody of whom nothing is known."""
-        users = self.make().eval()
+        users = self._made().eval()
         items_BLD, mask_BL = _histories(users, (0, 2))
         assert (_read(users, items_BLD, mask_BL).scored[0] == 0).all(), "a user without a history is a zero vector"
 
     @final
     def test_it_is_deterministic_in_evaluation(self) -> None:
         """Twice the same histories, twice the same vectors, bit for bit."""
-        users = self.make().eval()
+        users = self._made().eval()
         histories = _histories(users, (3, 2))
         assert torch.equal(_read(users, *histories).scored, _read(users, *histories).scored), "two passes differ"
 
     @final
     def test_every_parameter_gets_a_gradient(self) -> None:
         """What is shown as learning learns; a parameter that nothing uses should not be there."""
-        users = self.make().train()
+        users = self._made().train()
         items_BLD, mask_BL = _histories(users, (users.window, 3))
         vectors = users(items_BLD, mask_BL, *_times(users, mask_BL)).scored
         (torch.linspace(0.5, 1.5, vectors.numel()).view_as(vectors) * vectors).sum().backward()
@@ -130,11 +132,11 @@ class UserEncoderContract(ABC):
     @final
     def test_weights_are_all_that_is_kept(self) -> None:
         """A new encoder with these weights gives the same vectors."""
-        users = self.make().eval()
+        users = self._made().eval()
         with torch.no_grad():
             for parameter in users.parameters():
                 parameter.mul_(1.25)
-        again = self.make().eval()
+        again = self._made().eval()
         again.load_state_dict(users.state_dict())
         histories = _histories(users, (3, users.window))
         assert torch.equal(_read(again, *histories).scored, _read(users, *histories).scored), "weights do not say it all"
@@ -142,7 +144,7 @@ class UserEncoderContract(ABC):
     @final
     def test_times_may_be_unknown(self) -> None:
         """An encoder that reads times takes histories without them, too."""
-        users = self.make().eval()
+        users = self._made().eval()
         if not users.reads_times:
             return
         items_BLD, mask_BL = _histories(users, (3, 2))
@@ -151,9 +153,14 @@ class UserEncoderContract(ABC):
             unknown = users(items_BLD, mask_BL, torch.full(mask_BL.shape, UNKNOWN_TIME)).scored
         self._close(unknown, nothing, "no times and unknown times are the same")
 
+    def _made(self) -> UserEncoder:
+        """Fresh weights that are the same on every call and in every process: a check that fails fails again."""
+        with seeded(0):
+            return self.make()
+
     def _close(self, found: Tensor, expected: Tensor, complaint: str) -> None:
-        gap = float((found - expected).abs().max())
-        assert gap <= self.tolerance, f"{complaint}: by {gap:.2g}, allowed is {self.tolerance:.2g}"
+        gap, allowed = float((found - expected).abs().max()), self.tolerance * max(1.0, float(expected.abs().max()))
+        assert gap <= allowed, f"{complaint}: by {gap:.2g}, allowed is {allowed:.2g}"
 
     def _differ(self, found: Tensor, other: Tensor, complaint: str) -> None:
         assert float((found - other).abs().max()) > self.tolerance, complaint
