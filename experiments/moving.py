@@ -1,8 +1,8 @@
-"""What of a run is worth moving to a platform with few users, part by part; docs/results.md has the table.
+"""What of a run is worth moving to a platform with few users, part by part and way by way; docs/results.md has the tables.
 
-A model is trained on a tenth of the target's users, from scratch or from a run, of which one part after the other is left
-behind. It is measured on the validation targets of all users, most of whom it has never seen; the test targets stay sealed.
-Means over seeds; differences from training from scratch are paired by user.
+A model is trained on a share of the target's users, from scratch or from a run, of which one part after the other is left
+behind, or which learns in another way. It is measured on the validation targets of all users, most of whom it has never
+seen; the test targets stay sealed. Means over seeds; differences from training from scratch are paired by user.
 
 ::
 
@@ -15,6 +15,8 @@ is not done again.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -31,16 +33,42 @@ from transrec.runs import RunRecord
 SCRATCH = "nothing: from scratch"
 ALIGNED, FRESH = "items.projections.*=aligned", "items.projections.*=fresh"
 
-MOVES: dict[str, tuple[str, ...] | None] = {
-    SCRATCH: None,
-    "everything, as copied": ("items.projections.*=copy", "prior.*=copy"),
-    "everything, projections aligned": (ALIGNED, "prior.*=copy"),
-    "the same without what popularity is worth": (ALIGNED,),
-    "the same with fresh projections": (FRESH,),
-    "aligned projections and the user tower": (ALIGNED, "prior.*=fresh"),
-    "aligned projections and the prior": (ALIGNED, "users.*=fresh"),
+
+@dataclass(frozen=True)
+class Move:
+    """One row.
+
+    Attributes:
+        rules: where parameters come from; None: from nowhere, the model is trained from scratch.
+        training: what of the run's training changes.
+        tune: which parameters learn; None: those that did in the run.
+    """
+
+    rules: tuple[str, ...] | None = ()
+    training: Mapping[str, object] = field(default_factory=dict)
+    tune: str | None = None
+
+
+MOVES: dict[str, Move] = {
+    SCRATCH: Move(None),
+    "everything, as copied": Move(("items.projections.*=copy", "prior.*=copy")),
+    "everything, projections aligned": Move((ALIGNED, "prior.*=copy")),
+    "the same without what popularity is worth": Move(
+        (ALIGNED, "prior.popularity=fresh", "prior.unseen=fresh", "prior.*=copy")
+    ),
+    "the same with fresh projections": Move((FRESH, "prior.popularity=fresh", "prior.unseen=fresh", "prior.*=copy")),
+    "aligned projections and the user tower": Move((ALIGNED, "prior.*=fresh")),
+    "aligned projections and the prior": Move(
+        (ALIGNED, "users.*=fresh", "prior.popularity=fresh", "prior.unseen=fresh", "prior.*=copy")
+    ),
+    "half of the user tower": Move((ALIGNED, "prior.*=fresh", "users.*=fraction(0.5, convex)")),
+    "a quarter of the user tower": Move((ALIGNED, "prior.*=fresh", "users.*=fraction(0.25, convex)")),
+    "the user tower, anchored": Move((ALIGNED, "prior.*=fresh"), {"anchor": 100.0}),
+    "the user tower, at a quarter of the learning rate": Move((ALIGNED, "prior.*=fresh"), {"learning_rate": 0.0005}),
+    "the user tower, only its norms learn": Move((ALIGNED, "prior.*=fresh"), tune="projections"),
+    "the user tower, only adapters learn": Move((ALIGNED, "prior.*=fresh"), tune="adapter"),
 }
-"""One row each: the rules of the transfer."""
+"""By name; the last six are ways of moving the user tower and the projections."""
 
 
 def main() -> None:
@@ -51,12 +79,12 @@ def main() -> None:
         target, source = pair.split(":")
         dataset = Dataset.open(options.out / "data" / target)
         scratch = np.zeros(0)
-        for name, rules in MOVES.items():
-            ranked = [_ranked(name, rules, seed, dataset, source, options) for seed in options.seeds]
+        for name in [SCRATCH, *(move for move in options.moves or MOVES if move != SCRATCH)]:
+            ranked = [_ranked(name, seed, dataset, source, options) for seed in options.seeds]
             values = np.mean([ndcg(one.ranks, 10) for one in ranked], axis=0)
             _, users = np.unique(ranked[0].users.to_numpy(), return_inverse=True)
             told = ""
-            if rules is None:
+            if name == SCRATCH:
                 scratch = values
             else:
                 gain = paired_difference(values, scratch, users, np.random.default_rng(0)).gain
@@ -65,33 +93,30 @@ def main() -> None:
     print("\n".join(rows))
 
 
-def _ranked(
-    name: str, rules: tuple[str, ...] | None, seed: int, dataset: Dataset, source: str, options: argparse.Namespace
-) -> RankedTargets:
-    path = options.out / "moving" / f"{dataset.name}-{source}" / f"{name.replace(' ', '-').replace(',', '')}-{seed}.parquet"
+def _ranked(name: str, seed: int, dataset: Dataset, source: str, options: argparse.Namespace) -> RankedTargets:
+    folder = options.out / "moving" / f"{dataset.name}-{source}-{options.share}"
+    path = folder / f"{name.replace(' ', '-').replace(',', '')}-{seed}.parquet"
     if not path.exists():
         print(f"{dataset.name} from {source}: {name}, seed {seed}", flush=True)
-        model, split = _trained(rules, seed, dataset, options.out / "runs" / source, options.share)
+        model, split = _trained(MOVES[name], seed, dataset, options.out / "runs" / source, options.share)
         few, whole = split_of(dataset.interactions, split), split_of(dataset.interactions, SplitSettings())
         path.parent.mkdir(parents=True, exist_ok=True)
         rank_targets(ModelRanker.of(model, dataset, few), few, whole.validation).save(path)
     return RankedTargets.open(path)
 
 
-def _trained(
-    rules: tuple[str, ...] | None, seed: int, dataset: Dataset, run: Path, share: float
-) -> tuple[TransRec, SplitSettings]:
+def _trained(move: Move, seed: int, dataset: Dataset, run: Path, share: float) -> tuple[TransRec, SplitSettings]:
     """A model of the run's form and settings, trained on a share of the users."""
     record = RunRecord.read(run)
     document = {
         "objective": record.objective,
-        "training": {**record.training, "seed": seed, "tensorboard": False},
+        "training": {**record.training, "seed": seed, "tensorboard": False, **move.training},
         "split": {**record.split.model_dump(mode="json"), "users": share},
-        "tune": record.tune,
+        "tune": move.tune or record.tune,
     }
     quiet = Console(quiet=True)
-    if rules is not None:
-        settings = TransferSettings.from_mapping({**document, "rules": list(rules)})
+    if move.rules is not None:
+        settings = TransferSettings.from_mapping({**document, "rules": list(move.rules)})
         return transfer(run, dataset, settings, console=quiet)[0], settings.split
     source = TransRec.load(run)
     form = source.settings.model_dump(mode="json")
@@ -104,6 +129,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="the folder of experiments/real.py")
     parser.add_argument("--pairs", nargs="+", default=["office:films+fashion+books", "fashion:films"], metavar="TARGET:RUN")
+    parser.add_argument("--moves", nargs="*", default=[], choices=list(MOVES), help="all by default")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--share", type=float, default=0.1, help="of the target's users, who train")
     return parser.parse_args()

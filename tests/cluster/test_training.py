@@ -111,3 +111,12 @@ def test_what_is_wrong_is_told_before_a_cluster_is_asked(tmp_path: Path, monkeyp
     (out / "something").unlink()
     (data / "dataset.json").rename(data / "moved.json")
     assert "is not a dataset folder" in str(started())
+
+
+def test_a_dataset_that_is_given_twice_is_told_before_a_cluster_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "joined", lambda _: pytest.fail("the cluster was asked"))
+    settings = laid(tmp_path)
+    with pytest.raises(RunError, match="the dataset 'rare' is given twice"):
+        train_on(TWO, [tmp_path / "rare", tmp_path / "rare"], settings, tmp_path / "run")

@@ -22,7 +22,7 @@ from transrec.data.splits import split_of
 from transrec.errors import ClusterError, SettingsError, require_extra
 from transrec.recipes.fitting import FitSettings, TrainSettings, TransferSettings
 from transrec.recipes.resuming import to_go_on
-from transrec.recipes.train import train
+from transrec.recipes.train import require_once, train
 from transrec.recipes.transfer import transfer
 from transrec.runs import require_empty
 from transrec.training.trainer import Fit
@@ -115,8 +115,10 @@ class _Job:
             to_go_on(Path(self.out), self.settings, resume=True, console=Console(quiet=True))
         else:
             require_empty(Path(self.out))
-        for folder in self.data:
-            split_of(Dataset.open(folder).interactions, self.settings.split).require_trainable()
+        datasets = [Dataset.open(folder) for folder in self.data]
+        require_once(datasets)
+        for dataset in datasets:
+            split_of(dataset.interactions, self.settings.split).require_trainable()
 
     def fit(self, *, resume: bool) -> Fit:
         """The recipe, as on one machine."""
