@@ -47,8 +47,8 @@ SPREAD := -n $(or $(WORKERS),2) --dist loadfile --no-loadscope-reorder
 test: lint docs browser ## Everything that has to hold: style, types, architecture, docs, tests
 	$(BIN)/pytest $(SPREAD) -m "(not slow or transfer) and not network" --durations=10
 
-test-long: lint docs browser ## make test and the slow tests
-	$(BIN)/pytest $(SPREAD) -m "not network" --durations=25
+test-long: lint docs browser ## make test and the slow tests, with new examples where tests draw them
+	$(BIN)/pytest $(SPREAD) --hypothesis-profile drawn -m "not network" --durations=25
 
 unit: $(READY) browser ## The quick tests alone
 	$(BIN)/pytest $(SPREAD)

@@ -12,9 +12,15 @@ os.environ["MPLBACKEND"] = "Agg"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import hypothesis
 import pytest
 
 from transrec.seeding import seeded
+
+# the same examples every time, however slow the machine is; make test-long draws new ones (--hypothesis-profile drawn)
+hypothesis.settings.register_profile("repeated", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("drawn", deadline=None)
+hypothesis.settings.load_profile("repeated")
 
 LOCAL = ("127.0.0.1", "::1", "localhost")
 

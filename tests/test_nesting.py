@@ -15,7 +15,7 @@ SIZES = (4, 8, 16)
 
 
 @given(parts=st.integers(1, 3), inputs=st.sampled_from([16, 32]), outputs=st.sampled_from([16, 8]), seed=st.integers(0, 99))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_the_leading_part_of_a_map_is_the_map_of_that_width(parts: int, inputs: int, outputs: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     whole = Nesting(SIZES).linear(inputs, parts * outputs, parts=parts)

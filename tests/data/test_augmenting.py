@@ -32,7 +32,7 @@ def real(lengths: list[int]) -> np.ndarray:
 
 @pytest.mark.parametrize("augment", ALL)
 @given(lengths=histories, share=shares, seed=st.integers(0, 99))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_each_does_its_own_and_no_more(augment: Augment, lengths: list[int], share: float, seed: int) -> None:
     before_BL = as_it_is(real(lengths))
     after_BL = augment(before_BL, share, np.random.default_rng(seed))
@@ -58,7 +58,7 @@ def test_each_does_its_own_and_no_more(augment: Augment, lengths: list[int], sha
 
 
 @given(lengths=histories, seed=st.integers(0, 99), chosen=st.lists(shares, min_size=5, max_size=5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_all_of_them_one_after_the_other_show_something_of_every_history(
     lengths: list[int], seed: int, chosen: list[float]
 ) -> None:

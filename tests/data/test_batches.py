@@ -70,7 +70,7 @@ lengths_of_users = st.lists(st.integers(3, 20), min_size=1, max_size=9).filter(l
 
 
 @given(lengths=lengths_of_users, window=st.integers(2, 7))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_next_plan_predicts_every_training_event_but_the_first_once(lengths: list[int], window: int) -> None:
     split = split_of(lengths)
     seen: dict[int, int] = {}
@@ -94,7 +94,7 @@ def test_next_plan_predicts_every_training_event_but_the_first_once(lengths: lis
 
 
 @given(lengths=lengths_of_users, horizon=st.integers(1, 5))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_last_windows_are_the_published_ones(lengths: list[int], horizon: int) -> None:
     split = split_of(lengths)
     plan = WindowPlan("following", length=6, horizon=horizon, negatives=3, windows="last", negatives_avoid="line")

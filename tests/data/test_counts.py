@@ -38,7 +38,7 @@ def shares(users: list[list[int]], history: list[int], *, left_out: int | None =
 
 
 @given(users_of_items, st.lists(st.integers(0, ITEMS - 1), min_size=1, max_size=8))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_evidence_is_what_plain_counting_gives(users: list[list[int]], history: list[int]) -> None:
     counts = Counts.of_histories(Histories.from_lists(users), ITEMS)
     evidence = counts.evidence(Histories.from_lists([history, history[:1]]))
@@ -49,7 +49,7 @@ def test_evidence_is_what_plain_counting_gives(users: list[list[int]], history: 
 
 
 @given(users_of_items, st.data())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_training_sees_targets_as_if_their_user_had_not_been_counted(users: list[list[int]], data: st.DataObject) -> None:
     counts = Counts.of_histories(Histories.from_lists(users), ITEMS)
     owners = data.draw(st.lists(st.integers(0, len(users) - 1), min_size=1, max_size=4))

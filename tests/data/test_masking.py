@@ -15,7 +15,7 @@ def real(lengths: list[int], width: int) -> np.ndarray:
 
 
 @given(lengths=st.lists(st.integers(0, 8), min_size=1, max_size=9), share=st.floats(0.01, 0.99), seed=st.integers(0, 99))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_every_history_hides_something_and_shows_something(lengths: list[int], share: float, seed: int) -> None:
     mask_BL = real(lengths, width=8)
     hidden_BL = hidden_slots(mask_BL, share, np.random.default_rng(seed))

@@ -17,7 +17,7 @@ COLUMNS = ["id", "n", "only_first", "only_then"]
 
 
 @given(rows=st.lists(st.integers(0, 4), max_size=8), columns=st.lists(st.sampled_from(COLUMNS), min_size=1, unique=True))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_reads_as_one_table(rows: list[int], columns: list[str]):
     both = Appended(InMemory(FIRST), 3, InMemory(THEN))
     whole = pa.concat_tables([FIRST, THEN], promote_options="permissive")

@@ -23,7 +23,7 @@ def sampler(histories: list[list[int]], num_items: int) -> UniformNegatives:
     k=st.integers(1, 3),
     seed=st.integers(0, 1000),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_never_own_never_twice(histories: list[list[int]], k: int, seed: int) -> None:
     users = np.arange(len(histories)).repeat(3)
     drawn = sampler(histories, 12).draw(users, k, np.random.default_rng(seed))

@@ -13,7 +13,7 @@ from transrec.data.stamping import UNSTAMPED, stamp, stamp_damage
 from transrec.errors import RunError
 from transrec.weights import load_weights, save_weights
 
-FIXED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+FIXED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def stamped(path: Path) -> bytes:

@@ -28,7 +28,7 @@ def sparse(shape: tuple[int, int], density: float, seed: int) -> sp.csr_array:
 
 
 @given(st.integers(1, 30), st.integers(1, 12), st.floats(0, 0.6), st.integers(0, 99))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_they_are_the_sparse_product_without_the_own_part(items: int, queries: int, density: float, seed: int) -> None:
     generator = np.random.default_rng(seed)
     table, asked = sparse((items, items), density, seed), sparse((queries, items), density, seed + 1)

@@ -17,7 +17,7 @@ def bounds(lengths: list[int]) -> tuple[np.ndarray, np.ndarray]:
 
 
 @given(lengths=st.lists(st.integers(1, 20), min_size=1, max_size=8), length=st.integers(2, 7))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_histories_alone_show_every_training_event(lengths: list[int], length: int) -> None:
     starts, ends = bounds(lengths)
     seen: dict[int, set[int]] = {user: set() for user in range(len(lengths))}

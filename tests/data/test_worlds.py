@@ -234,7 +234,7 @@ def test_every_topic_has_a_motif_inside_its_square() -> None:
 # ---- the walk -----------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**32 - 1),
     follow=st.floats(0, 0.5),

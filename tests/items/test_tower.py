@@ -78,7 +78,7 @@ def pool():
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=st.lists(st.integers(0, 9), min_size=1, max_size=10, unique=True))
 def test_scatter_identity(fusion, order, towers, pool):
     """Encoding a mixed batch equals encoding each item alone and placing it, for any interleaving."""

@@ -32,7 +32,7 @@ def gbce(outputs: Outputs, batch: SequenceBatch, model: Model | None = None, **c
 
 @pytest.mark.parametrize("correction", ["inclusion", "none"])
 @given(seed=st.integers(0, 200), calibration=st.sampled_from([0.0, 0.3, 1.0]))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_it_is_its_equation(correction: str, seed: int, calibration: float) -> None:
     outputs, batch = case(seed)
     own = {(int(b), int(u)) for b, u in batch.own_M2}
@@ -168,7 +168,7 @@ def loss_at(
 @given(
     seed=st.integers(0, 10_000), spread=st.sampled_from([0.0, 1.0, 5.0, 15.0, 40.0]), beta=st.sampled_from([0.001, 0.3, 1.0])
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_the_fitted_level_has_the_smallest_loss(seed: int, spread: float, beta: float) -> None:
     generator = torch.Generator().manual_seed(seed)
     logits_SC = torch.randn(12, 30, generator=generator) * spread

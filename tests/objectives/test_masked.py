@@ -74,7 +74,7 @@ def loss(model: Model, items_UD: Tensor, batch: SequenceBatch, **changes: object
 
 @pytest.mark.parametrize("correction", ["inclusion", "none"])
 @given(seed=st.integers(0, 200))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_it_is_its_equation(correction: str, seed: int) -> None:
     model, (items_UD, batch) = Model(), case(seed)
     assert batch.hidden_BL is not None and model.users.mask_token is not None

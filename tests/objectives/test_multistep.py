@@ -29,7 +29,7 @@ def test_multistep_of_zero_scores_is_two_log_two() -> None:
 
 
 @given(seed=st.integers(0, 200))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_multistep_is_its_equation(seed: int) -> None:
     outputs, batch = case(seed, targets=2)
     attract, repel = [], []

@@ -53,7 +53,7 @@ def slow_softmax(outputs: Outputs, batch: SequenceBatch, correction: str) -> flo
 
 @pytest.mark.parametrize("correction", ["inclusion", "popularity", "none"])
 @given(seed=st.integers(0, 200))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_softmax_is_its_equation(correction: str, seed: int) -> None:
     outputs, batch = case(seed)
     objective = InBatchSoftmax(SoftmaxSettings.from_mapping({"correction": correction}), window=WINDOW)
@@ -63,7 +63,7 @@ def test_softmax_is_its_equation(correction: str, seed: int) -> None:
 
 @pytest.mark.parametrize("at_once", [None, 4])
 @given(seed=st.integers(0, 200))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_of_interests_at_every_position_the_best_counts(at_once: int | None, seed: int) -> None:
     outputs, batch = case(seed)
     interests_BLKD = torch.randn(USERS, WINDOW, 3, WIDTH, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)

@@ -117,7 +117,7 @@ def _joined(two: st.SearchStrategy) -> st.SearchStrategy:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.recursive(_COMPARISONS, _joined, max_leaves=6))
 def test_any_filter_says_what_python_says(condition: tuple) -> None:
     where, holds = condition
@@ -126,7 +126,7 @@ def test_any_filter_says_what_python_says(condition: tuple) -> None:
     assert found.tolist() == [bool(holds(price)) for price in PRICES]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(alphabet="price in_stock()'\"<>=!,.-0123456789andornotlikebetweenisnull%;*/\\", max_size=60))
 def test_any_text_is_a_filter_or_a_plain_error(where: str) -> None:
     items = [Item(id=f"i{n}", text="t") for n in range(5)]

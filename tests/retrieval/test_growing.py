@@ -12,7 +12,7 @@ from transrec.retrieval.growing import ItemVectors
 from transrec.scoring import CosineScorer, DotScorer, PrefixScorer
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.lists(st.integers(0, 12), min_size=1, max_size=5, unique=True), max_size=6), st.integers(0, 9))
 def test_any_changes_lead_to_what_a_plain_matrix_would_be(changes: list[list[int]], seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)

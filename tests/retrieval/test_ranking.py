@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from transrec.errors import EvaluationError
@@ -109,7 +109,6 @@ def test_ranks_come_from_the_scores_of_one_product() -> None:
     assert set((ranks % 30).tolist()) == {15.5}
 
 
-@settings(deadline=None)
 @given(st.integers(0, 1000))
 def test_independently_random_scores_hit_as_often_as_chance(seed: int) -> None:
     generator = np.random.default_rng(seed)

@@ -48,7 +48,7 @@ def recommender() -> Recommender:
     return Recommender.of(model, dataset)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     k=st.integers(1, 60),
     cheap=st.integers(-1, 52),

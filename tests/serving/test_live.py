@@ -253,7 +253,7 @@ CHANGES = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(CHANGES)
 def test_whatever_changes_is_what_a_new_index_of_the_same_items_would_be(
     ground: Ground, changes: list[tuple[str, int, int]]

@@ -116,7 +116,7 @@ def test_it_is_its_equations(attention: str, told: str) -> None:
 @pytest.mark.parametrize("attention", ["causal", "bidirectional"])
 @pytest.mark.parametrize("start", ["similar", "fresh"])
 @given(lengths=st.lists(st.integers(1, 5), min_size=1, max_size=4), extra=st.integers(0, 3), seed=st.integers(0, 99))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_padding_has_no_influence(attention: str, start: str, lengths: list[int], extra: int, seed: int) -> None:
     encoder = made(attention=attention, start=start)
     items_BLD, mask_BL, times_BL = drawn(lengths, total=5, seed=seed)
@@ -187,7 +187,7 @@ def test_pairs_of_which_one_time_is_unknown_are_in_a_bucket_of_their_own() -> No
 
 
 @given(shift=st.integers(-(2**40), 2**40), seed=st.integers(0, 99))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_only_times_between_events_matter(shift: int, seed: int) -> None:
     encoder = made()
     items_BLD, mask_BL, times_BL = drawn([6, 3], total=6, seed=seed)

@@ -64,7 +64,7 @@ def one_after_the_other(layer: LinearRecurrence, inputs_BLD: Tensor) -> Tensor:
 
 
 @given(length=st.integers(1, 9), window=st.integers(9, 17), states=st.integers(1, 2), ring=st.sampled_from([0.0, 0.5, 0.89]))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_the_parallel_scan_is_the_recurrence(length: int, window: int, states: int, ring: float) -> None:
     layer = LinearRecurrence(Nesting.of(WIDTH), states=states, ring=ring, window=window).double()
     inputs_BLD, _ = drawn([length, length], length)
@@ -100,7 +100,7 @@ def test_eigenvalues_begin_on_the_ring_and_states_of_one_size(ring: float) -> No
 
 
 @given(lengths=st.lists(st.integers(1, 5), min_size=1, max_size=4), extra=st.integers(0, 3), seed=st.integers(0, 99))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_padding_has_no_influence(lengths: list[int], extra: int, seed: int) -> None:
     encoder = made(start="similar")
     items_BLD, mask_BL = drawn(lengths, total=5, seed=seed)

@@ -65,7 +65,7 @@ def ids_of(encoder: MissrecUserEncoder, item_W: Tensor) -> list[int]:
 
 
 @given(lengths=st.lists(st.integers(0, 5), min_size=1, max_size=4), centres=st.integers(1, 6), seed=st.integers(0, 99))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_interests_are_the_unique_clusters_of_the_views_of_a_history(lengths: list[int], centres: int, seed: int) -> None:
     encoder = made(centres)
     items_BLW, mask_BL = drawn(lengths, total=5, seed=seed)
@@ -140,7 +140,7 @@ def test_equals_torchs_own_layers(norm: str) -> None:
 
 @pytest.mark.parametrize("attention", ["causal", "bidirectional"])
 @given(lengths=st.lists(st.integers(1, 5), min_size=1, max_size=4), extra=st.integers(0, 3), seed=st.integers(0, 99))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_padding_has_no_influence(attention: str, lengths: list[int], extra: int, seed: int) -> None:
     encoder = made(attention=attention)
     items_BLW, mask_BL = drawn(lengths, total=5, seed=seed)
@@ -153,7 +153,7 @@ def test_padding_has_no_influence(attention: str, lengths: list[int], extra: int
 
 
 @given(length=st.integers(2, 6), seed=st.integers(0, 99))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_causal_state_does_not_see_what_comes_later(length: int, seed: int) -> None:
     for attention in ("causal", "bidirectional"):
         encoder = made(attention=attention)

@@ -82,7 +82,7 @@ def test_equals_torchs_own_transformer(norm: str, attention: str) -> None:
 
 @pytest.mark.parametrize("attention", ["causal", "bidirectional"])
 @given(lengths=st.lists(st.integers(1, 5), min_size=1, max_size=4), extra=st.integers(0, 3), seed=st.integers(0, 99))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_padding_has_no_influence(attention: str, lengths: list[int], extra: int, seed: int) -> None:
     encoder = made(attention=attention)
     items_BLD, mask_BL = drawn(lengths, total=5, seed=seed)

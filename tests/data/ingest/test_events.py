@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from transrec.data.ingest.choices import EventSettings, choose_event_columns
@@ -45,7 +45,6 @@ row = st.tuples(
 )
 
 
-@settings(deadline=None)
 @given(rows=st.lists(row, min_size=1, max_size=30), by_bytes=st.booleans())
 def test_agrees_with_a_plain_loop(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, str]], by_bytes: bool

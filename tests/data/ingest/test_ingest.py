@@ -409,7 +409,7 @@ def test_pictures_behind_addresses_are_fetched_once(desk: Desk, monkeypatch: pyt
 FIELDS = st.sampled_from(["", " ", "1", "2", "3", "red, blue", 'a "quoted" one', "two\nlines", "nan", "\u00e9", "x" * 40])
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     st.lists(st.tuples(FIELDS, FIELDS, st.sampled_from(["", "5", "1e3", "2026-01-01", "soon"])), max_size=12),
     st.lists(st.tuples(FIELDS, FIELDS), max_size=8),

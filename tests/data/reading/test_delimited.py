@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from transrec.data.reading.delimited import Format, is_tidy, records, sniff
@@ -124,7 +124,6 @@ def test_a_header_that_cannot_be_used_is_an_error(tmp_path: Path, data: bytes) -
 cells = st.text(st.characters(blacklist_categories=("Cs", "Cc")) | st.sampled_from('",\n;'), max_size=8)
 
 
-@settings(deadline=None)
 @given(rows=st.lists(st.lists(cells, min_size=3, max_size=3), min_size=1, max_size=6))
 def test_whatever_the_csv_module_writes_is_read_back(
     tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]]
@@ -138,7 +137,6 @@ def test_whatever_the_csv_module_writes_is_read_back(
     assert not any(r.trouble for r in found)
 
 
-@settings(deadline=None)
 @given(data=st.lists(st.binary(max_size=12) | st.sampled_from([b"a,b,c", b'x,"y",z']), max_size=6))
 def test_no_bytes_break_the_reader_and_tidy_files_have_no_trouble(
     tmp_path_factory: pytest.TempPathFactory, data: list[bytes]
