@@ -13,7 +13,7 @@ from cases import Case, platform
 from transrec.errors import TrainingError
 from transrec.model import ModelSettings, TransRec
 from transrec.rules import Tuning, apply_tuning
-from transrec.training.optimiser import Pace, optimiser_groups, paces, prior_rate, rate_factor, set_rates
+from transrec.training.optimiser import Pace, adamw, optimiser_groups, paces, prior_rate, rate_factor, set_rates
 from transrec.training.settings import TrainingSettings
 
 SETTINGS = TrainingSettings(learning_rate=0.5, encoder_learning_rate=0.25, weight_decay=0.125)
@@ -140,3 +140,19 @@ def test_paces_say_what_the_groups_are_made_of(text_case: Callable[..., Any]) ->
     assert set(top.values()) == {Pace(0.25, 0.0, 3, held=True)} and all(".layer.1." in name for name in top)
     assert {(pace.from_epoch, pace.held) for name, pace in found.items() if name not in top} == {(1, False)}
     assert not any(pace.held for pace in paces(model, SETTINGS, held, total=100).values()), "the anchor is off"
+
+
+def test_weights_move_in_one_kernel_on_cuda_and_as_ever_on_a_cpu() -> None:
+    generator = torch.Generator().manual_seed(0)
+    started, gradient = (torch.randn(5, 3, generator=generator) for _ in range(2))
+    found = []
+    for kind in ("cpu", "cuda"):
+        weight = started.clone().requires_grad_()  # a kernel for all weights is there on a CPU, too: no GPU is needed here
+        optimiser = adamw([{"params": [weight], "lr": 0.1, "weight_decay": 0.5}], torch.device(kind))
+        for _ in range(3):
+            weight.grad = gradient.clone()
+            optimiser.step()
+        found.append((bool(optimiser.defaults["fused"]), weight.detach()))
+    assert [fused for fused, _ in found] == [False, True]
+    assert not found[0][1].allclose(started, atol=0.1)
+    assert found[0][1].allclose(found[1][1], atol=1e-6)

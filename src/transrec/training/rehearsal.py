@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from transrec.data.batches import Batches, SequenceBatch
 from transrec.data.ragged import Ragged
 from transrec.training.memory import peak_of
+from transrec.training.optimiser import adamw
 
 LOOKED_AT = 8
 """Batches of an epoch of which the one with the most content is taken for the largest."""
@@ -67,7 +68,7 @@ class Rehearsal:
         shapes = [torch.zeros_like(p, requires_grad=True) for p in self._task.parameters() if p.requires_grad]
         for tensor in shapes:
             tensor.grad = torch.zeros_like(tensor)
-        optimiser = torch.optim.AdamW(shapes)
+        optimiser = adamw([{"params": shapes}], self.device)
         optimiser.step()  # makes its state
         begun = self._now()
         optimiser.step()

@@ -24,7 +24,7 @@ from transrec.training.finite import FiniteWatch, NameItems
 from transrec.training.log import TrainingLog
 from transrec.training.loop import BeforeEpoch, Loop
 from transrec.training.loop import Validate as Validate
-from transrec.training.optimiser import Pace, optimiser_groups, paces
+from transrec.training.optimiser import Pace, adamw, optimiser_groups, paces
 from transrec.training.precision import rounds_to_bfloat16
 from transrec.training.rehearsal import Rehearsal
 from transrec.training.repeating import repeatable
@@ -135,7 +135,7 @@ class Trainer:
         settings = self.settings
         accelerator = _accelerator(settings)
         per_epoch, total = self._steps(batches)
-        optimiser = torch.optim.AdamW(optimiser_groups(model, settings, self.anchored, total=total))
+        optimiser = adamw(optimiser_groups(model, settings, self.anchored, total=total), accelerator.device)
         alone = Task(model, objective, _together(accelerator))
         task, optimiser = accelerator.prepare(alone, optimiser)
         folder = self.folder if accelerator.is_main_process else None
