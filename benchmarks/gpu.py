@@ -173,7 +173,7 @@ def resting(world: World, bounds: Bounds) -> None:
     for tune in ("frozen", "full"):
         sides: dict[str, Work] = {
             f"{tune}: {name}": _moving(Stepper(world.model(tune), lambda _: torch.zeros(()), fused=fused))
-            for name, fused in (("as torch likes it", None), ("fused", True))
+            for name, fused in (("as torch likes it", False), ("fused", True))
         }
         show(
             f"d: the optimiser alone, tuning {tune}",

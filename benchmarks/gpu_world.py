@@ -32,7 +32,7 @@ from transrec.model import ModelSettings, TransRec
 from transrec.objectives import Objective, ObjectiveSettings, build_objective
 from transrec.prior import CountPrior
 from transrec.rules import Tuning, apply_tuning
-from transrec.training.optimiser import optimiser_groups
+from transrec.training.optimiser import adamw, optimiser_groups
 from transrec.training.precision import rounds_to_bfloat16
 from transrec.training.settings import TrainingSettings
 from transrec.training.trainer import Task
@@ -124,15 +124,15 @@ class Stepper:
     Args:
         model: on its device.
         loss: of the step of this number, on the device.
-        fused: whether the optimiser moves all weights in one kernel; None: as torch likes it.
+        fused: whether the optimiser moves all weights in one kernel where the library does; else as torch likes it.
     """
 
-    def __init__(self, model: TransRec, loss: Callable[[int], Tensor], *, fused: bool | None = None) -> None:
+    def __init__(self, model: TransRec, loss: Callable[[int], Tensor], *, fused: bool = True) -> None:
         self.model, self.loss = model, loss
         groups = optimiser_groups(model, TrainingSettings(), total=1000)
         for group in groups:
             group["lr"] = 1e-6  # so that a long measurement does not lead anywhere
-        self.optimiser = torch.optim.AdamW(groups, fused=fused)
+        self.optimiser = adamw(groups, model.device) if fused else torch.optim.AdamW(groups)
 
     @classmethod
     def of(

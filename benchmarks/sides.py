@@ -25,7 +25,7 @@ from transrec.retrieval.index import CatalogIndex
 from transrec.retrieval.prefix import Keeping, with_states
 from transrec.rules import Tuning, apply_tuning
 from transrec.training.ahead import prefetched
-from transrec.training.optimiser import optimiser_groups, rate_factor, set_rates
+from transrec.training.optimiser import adamw, optimiser_groups, rate_factor, set_rates
 from transrec.training.settings import TrainingSettings
 
 METRIC = "HR@10"
@@ -125,7 +125,7 @@ class Side:
         plan = self.objective.plan
         self.batches = SequenceBatches(ground.split, store, plan, batch_size=options.batch, seed=options.seed)
         self.total = round(options.epochs * self.batches.steps_per_epoch)
-        self.optimiser = torch.optim.AdamW(optimiser_groups(self.model, ground.training, total=self.total))
+        self.optimiser = adamw(optimiser_groups(self.model, ground.training, total=self.total), self.model.device)
         self.seconds = ground.filling if tricks else 0.0
         self.validation_users = options.validation_users
 
