@@ -20,6 +20,7 @@ from transrec.recipes.comparing.bench import Bench
 from transrec.recipes.comparing.cost import Cost
 from transrec.recipes.comparing.figure import titled
 from transrec.recipes.comparing.findings import Findings, found_by
+from transrec.recipes.comparing.going_on import best_model, where_it_is
 from transrec.recipes.comparing.jobs import Job
 from transrec.recipes.comparing.overlaps import Checked
 from transrec.recipes.comparing.report import Comparison
@@ -292,3 +293,26 @@ def test_jobs_that_ranked_other_targets_are_an_error(bench: Bench) -> None:
     other = replace(other, ranked=replace(other.ranked, rows=other.ranked.rows[::-1].copy()))
     with pytest.raises(EvaluationError, match="have ranked different targets"):
         made.found([made.job("scratch", 20), other])
+
+
+@pytest.mark.parametrize(
+    ("hits", "validated", "expected", "told"),
+    [
+        ({"scratch": 40, "transferred": 41}, (0.4, 0.3), "scratch", "that may be the best, the one that validated best"),
+        ({"scratch": 20, "transferred": 60}, (0.4, 0.3), "transferred", "of the models that may be the best"),
+        ({"ease": 80, "scratch": 20, "transferred": 30}, (0.4, 0.3), "scratch", "no model may be the best; of all"),
+        ({"zero-shot": 70, "scratch": 10, "transferred": 10}, (0.4, 0.3), "zero-shot", "there is only zero-shot"),
+        ({"zero-shot": 40, "scratch": 40, "transferred": 38}, (0.3, 0.4), "transferred", "the one that validated best"),
+        ({"popularity": 5, "ease": 9}, (), None, ""),
+    ],
+)
+def test_the_model_to_take_is_not_chosen_by_chance_on_the_test(
+    bench: Bench, hits: dict[str, int], validated: tuple[float, ...], expected: str | None, told: str
+) -> None:
+    made = Made(bench, rows=",".join(hits))
+    valid = dict(zip(("scratch", "transferred"), validated, strict=False))
+    found = made.found([made.job(name, own, valid=valid.get(name, 0.5)) for name, own in hits.items()])
+    comparison = Comparison(bench, made.settings, (), found, {})
+    best = best_model(comparison)
+    assert (best.row.name if best else None) == expected
+    assert told in where_it_is(comparison) and bool(where_it_is(comparison)) == bool(expected)

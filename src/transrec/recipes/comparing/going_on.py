@@ -1,4 +1,4 @@
-"""Going on from a comparison: the model that did best, where its run is, and the commands that use it."""
+"""Going on from a comparison: which model to take, where its run is, and the commands that use it."""
 
 from __future__ import annotations
 
@@ -14,20 +14,29 @@ from transrec.weights import SETTINGS
 
 
 def best_model(comparison: Comparison) -> RowResult | None:
-    """The row with the highest mean of those of which there is a run; None where there is none."""
+    """The row to go on with, of those of which there is a run; None where there is none.
+
+    It is the one that validated best of those that the test does not show to be worse than the best row, or of all where a
+    simple method is shown to be better than any. The highest mean on the test would be chosen by chance among equals.
+    """
     others: tuple[type, ...] = (SimpleMethod,)
     if comparison.bench.dropping:
         others += (ZeroShot,)  # no run reads the content alone without having been trained on
     models = [row for row in comparison.findings.table if not isinstance(row.row.made, others)]
-    return max(models, key=lambda row: row.metrics[comparison.settings.metric].value, default=None)
+    leading = [row for row in models if row.label in comparison.findings.verdict.leaders]
+    # nothing of zero-shot was chosen, so that it has no validation: it is taken where no trained model is left
+    return max(leading or models, key=lambda row: -1.0 if row.validation is None else row.validation, default=None)
 
 
 def where_it_is(comparison: Comparison) -> str:
-    """Which model did best and in which folder it is, in a line; empty where there is no model."""
+    """Which model to take and in which folder it is, in a line; empty where there is no model."""
     best = best_model(comparison)
     if best is None:
         return ""
-    told = f"of the models the highest {comparison.settings.metric} has {best.finished[0].job}"
+    leads = best.label in comparison.findings.verdict.leaders
+    among = "of the models that may be the best" if leads else "no model may be the best; of all"
+    why = "the one that validated best is" if best.validation is not None else "there is only"
+    told = f"{among}, {why} {best.finished[0].job}"
     place = _place(best, comparison)
     return f"{told}: the run {place}" if place else f"{told}; its weights were not kept"
 
