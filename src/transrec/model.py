@@ -182,7 +182,7 @@ class TransRec(nn.Module):
         def own(encoder: nn.Module) -> nn.Module:
             if not isinstance(encoder, IdentityEncoder):
                 return copy.deepcopy(encoder)
-            return encoder.grown(catalog.ids) if grown else IdentityEncoder(catalog.ids, self.items.width)
+            return encoder.grown(catalog.ids) if grown else IdentityEncoder(catalog.ids, self.items.width, encoder.shrinkage)
 
         with seeded(seed):
             encoders = {name: own(encoder) for name, encoder in self.items.encoders.items()}

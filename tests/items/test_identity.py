@@ -1,9 +1,24 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
+from cases import SETTINGS, platform
+from rich.console import Console
+from torch import Tensor
 
 from transrec.data.catalog import Item
+from transrec.data.splits import split_of
+from transrec.data.store import ContentStore
 from transrec.errors import DataError
 from transrec.items.identity import IdentityEncoder
+from transrec.model import TransRec
+from transrec.recipes.fitting import TrainSettings
+from transrec.recipes.train import train
+from transrec.retrieval.encoding import encode_items
+from transrec.rules import measured_names
 from transrec.testing import ModalityEncoderContract
 
 IDS = ["b", "a", "\N{SNOWMAN}", "d"]
@@ -39,3 +54,80 @@ class TestIdentityEncoder(ModalityEncoderContract):
 
     def items(self):
         return [Item(item_id, text="x") for item_id in IDS]
+
+
+class TestShrunk(ModalityEncoderContract):
+    def make(self):
+        encoder = IdentityEncoder(IDS, 8, shrinkage=2.0)
+        encoder.count(IDS, np.array([1, 2, 6, 30]))
+        return encoder
+
+    def items(self):
+        return [Item(item_id, text="x") for item_id in IDS]
+
+
+# ---- shrinkage --------------------------------------------------------------------------------------------------------
+
+
+def vectors(encoder: IdentityEncoder) -> Tensor:
+    return encoder(encoder.prepare([Item(item_id, text="x") for item_id in encoder.ids])).detach()
+
+
+def test_a_vector_counts_as_many_events_have_taught_it() -> None:
+    encoder = IdentityEncoder(IDS, 8, shrinkage=2.0)
+    table = encoder.table.weight.detach()
+    assert torch.equal(vectors(encoder), table), "nothing has been counted"
+    encoder.count(["d", "b", "unknown"], np.array([6, 2, 100]))
+    torch.testing.assert_close(vectors(encoder), table * torch.tensor([0.5, 0.0, 0.0, 0.75])[:, None])
+    encoder.count(["b", "a"], np.array([1, 2]))
+    assert encoder.events.tolist() == [2, 2, 0, 6], "what was known before stands"
+    whole = IdentityEncoder(IDS, 8)
+    whole.count(IDS, np.array([0, 1, 2, 3]))
+    assert torch.equal(vectors(whole), whole.table.weight)
+
+
+def test_a_table_that_grows_keeps_what_was_counted() -> None:
+    encoder = IdentityEncoder(IDS, 8, shrinkage=2.0)
+    encoder.count(IDS, np.array([1, 2, 3, 4]))
+    grown = encoder.grown(["a", "new"])
+    assert grown.ids == (*IDS, "new") and grown.events.tolist() == [1, 2, 3, 4, 0] and grown.shrinkage == 2.0
+    assert torch.equal(vectors(grown)[:4], vectors(encoder)) and not vectors(grown)[4].any()
+
+
+def test_it_is_kept_with_the_run_and_runs_from_before_count_whole(tmp_path: Path) -> None:
+    encoder = IdentityEncoder(IDS, 8, shrinkage=2.0)
+    encoder.count(IDS, np.array([1, 2, 3, 4]))
+    encoder.save_assets(tmp_path)
+    again = IdentityEncoder.from_assets(tmp_path)
+    again.load_state_dict(encoder.state_dict())
+    assert torch.equal(vectors(again), vectors(encoder))
+    old = {"table.weight": encoder.table.weight}
+    again.load_state_dict(old)
+    assert torch.equal(vectors(again), encoder.table.weight) and list(old) == ["table.weight"]
+
+
+def test_training_counts_the_events_that_train_and_new_items_stand_on_their_content() -> None:
+    dataset = platform()
+    read = {"width": 16, "modalities": ["given", "identity"]}
+    chosen = {"epochs": 1, "device": "cpu", "tensorboard": False, "estimate": False}
+    form = {**SETTINGS.model_dump(mode="json"), "items": read}
+    settings = TrainSettings.from_mapping({"model": form, "training": chosen, "tune": "full"})
+    model, _ = train([dataset], settings, console=Console(quiet=True))
+    encoder = model.items.preparers()["identity"]
+    assert isinstance(encoder, IdentityEncoder) and encoder.shrinkage == 10.0
+    assert measured_names(model) >= {"items.encoders.identity.events"}, "it stays behind when the run moves"
+    counted = split_of(dataset.interactions, settings.split).train_counts(len(dataset.catalog))
+    assert encoder.events.tolist() == counted.tolist() and 0 < counted.sum() < len(dataset.interactions.rows)
+    encoder.events[:2] = torch.tensor([0.0, 1e9])
+    found = encode_items(model, ContentStore.prepare(dataset.catalog, model.items.preparers()))[:, :16]
+    content = TransRec(model.items, model.users, model.scorer, model.settings, model.prior)
+    content.items.encoders["identity"].table.weight.data.zero_()
+    alone = encode_items(content, ContentStore.prepare(dataset.catalog, content.items.preparers()))[:, :16]
+    assert torch.equal(found[0], alone[0]), "an item without events is its content"
+    assert not torch.allclose(found[1], alone[1], atol=1e-3)
+
+
+def test_by_itself_a_table_is_never_shrunk() -> None:
+    given = SETTINGS.updated({"items": {"modalities": ["identity"]}})
+    encoder = TransRec.build(given, [platform().catalog]).items.encoders["identity"]
+    assert isinstance(encoder, IdentityEncoder) and encoder.shrinkage == 0.0

@@ -8,6 +8,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from transrec.items.fusion import FusionKind
+from transrec.items.identity import IdentitySettings
 from transrec.items.image import ImageSettings
 from transrec.items.projection import ProjectionKind, StartKind
 from transrec.items.text import TextSettings
@@ -32,6 +33,8 @@ class ItemSettings(Settings):
     """The text encoder."""
     image: ImageSettings = ImageSettings()
     """The image encoder."""
+    identity: IdentitySettings = IdentitySettings()
+    """The table of item ids, if modalities name it."""
     standardise: bool = True
     """Take each platform's mean off what encoders make, and off given vectors, and divide by a deviation that is taken once,
     before a first training."""

@@ -224,7 +224,7 @@ def build_items(settings: ItemSettings, catalogs: Sequence[Catalog]) -> ItemEnco
         ModelError: an encoder cannot be built.
     """
     names = _modalities(settings, catalogs)
-    encoders = {name: _build_encoder(name, settings, catalogs) for name in names}
+    encoders = {name: _build_encoder(name, settings, catalogs, beside_content=len(names) > 1) for name in names}
     return ItemEncoder(encoders, settings.model_copy(update={"modalities": names, "platforms": len(catalogs)}))
 
 
@@ -249,7 +249,9 @@ def _modalities(settings: ItemSettings, catalogs: Sequence[Catalog]) -> tuple[st
     return settings.modalities
 
 
-def _build_encoder(name: str, settings: ItemSettings, catalogs: Sequence[Catalog]) -> ModalityEncoder:
+def _build_encoder(
+    name: str, settings: ItemSettings, catalogs: Sequence[Catalog], *, beside_content: bool
+) -> ModalityEncoder:
     if name in settings.custom:
         kind = class_at(settings.custom[name], ModalityEncoder, where=f"model.items.custom.{name}")
         return kind.from_options(settings.custom_options.get(name, {}))
@@ -266,7 +268,7 @@ def _build_encoder(name: str, settings: ItemSettings, catalogs: Sequence[Catalog
                 where="model.items.modalities",
                 remedy="train an identity encoder on one platform, or make the ids differ",
             )
-        return IdentityEncoder(ids, settings.width)
+        return IdentityEncoder(ids, settings.width, settings.identity.shrinkage if beside_content else 0.0)
     catalog = next(catalog for catalog in catalogs if name in catalog.modalities)
     return FeatureEncoder.from_catalog(catalog, name, standardise=settings.standardise)
 

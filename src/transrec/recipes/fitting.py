@@ -21,7 +21,7 @@ from transrec.recipes.platform import Platform
 from transrec.recipes.showing import fate_table
 from transrec.recipes.sizing import found_sizes
 from transrec.recipes.stages import Stage, StageSettings, as_value_error, course_of, stage_folders, stage_to_resume
-from transrec.recipes.starting import Choosing, begin
+from transrec.recipes.starting import Choosing, begin, count_ids
 from transrec.rules import (
     Fate,
     SourceRule,
@@ -162,6 +162,7 @@ def fit(
         Platform.ready(dataset, run.split_of(place, dataset, settings.split), model, place=place, console=console)
         for place, dataset in enumerate(datasets)
     ]
+    count_ids(model, prepared)
     sources, became, record = run.known_sources(), list[Fate](), run.record
     for place, (stage, folder) in enumerate(zip(course, folders, strict=True)):
         sources |= apply_tuning(

@@ -1,4 +1,4 @@
-"""How projections start on the platforms that a model is to learn from, before the first step."""
+"""How projections and tables of ids start on the platforms that a model is to learn from, before the first step."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from rich.console import Console
 
 from transrec.data.batches import ItemBatch
 from transrec.evaluation.ranks import ModelRanker, validation_metrics
+from transrec.items.identity import IdentityEncoder
 from transrec.model import TransRec
 from transrec.recipes.attuning import attune
 from transrec.recipes.platform import Platform
@@ -31,6 +32,15 @@ class Choosing:
 
     free: bool
     console: Console
+
+
+def count_ids(model: TransRec, platforms: Sequence[Platform]) -> None:
+    """Tell tables of ids how many training events each of their items has."""
+    for encoder in model.items.encoders.values():
+        if isinstance(encoder, IdentityEncoder):
+            for platform in platforms:
+                catalog = platform.dataset.catalog
+                encoder.count(catalog.ids, platform.split.train_counts(len(catalog)))
 
 
 def begin(

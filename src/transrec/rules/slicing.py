@@ -53,7 +53,9 @@ def sliced(model: TransRec, width: int) -> tuple[TransRec, dict[str, str]]:
     require_nested(model, width)
     settings = settings_at(model.settings, width)
     encoders = {
-        name: IdentityEncoder(encoder.ids, width) if isinstance(encoder, IdentityEncoder) else copy.deepcopy(encoder)
+        name: IdentityEncoder(encoder.ids, width, encoder.shrinkage)
+        if isinstance(encoder, IdentityEncoder)
+        else copy.deepcopy(encoder)
         for name, encoder in model.items.preparers().items()
     }
     items = ItemEncoder(encoders, settings.items)
