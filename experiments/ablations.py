@@ -78,7 +78,13 @@ CHOICES: dict[str, dict[str, object]] = {
     "concatenation": {"model.items.fusion": "concat"},
     "modality dropout": {"model.items.modality_dropout": 0.2},
     "text alone": {"model.items.modalities": ["text"]},
-    IDS: {"model.items.modality_dropout": 0.2},
+    IDS: {},
+    f"not shrunk, but dropped now and then, {IDS}": {
+        "model.items.identity.shrinkage": 0.0,
+        "model.items.modality_dropout": 0.2,
+    },
+    f"shrunk by 10, {IDS}": {"model.items.identity.shrinkage": 10.0},
+    f"shrunk by 100, {IDS}": {"model.items.identity.shrinkage": 100.0},
     # ---- scores
     "inner product": {"model.scorer": "dot"},
     "scores of views": {"model.scorer": "views"},
@@ -98,7 +104,7 @@ CHOICES: dict[str, dict[str, object]] = {
     "four interests, adaptive": {"model.users.interests": {"count": 4, "adaptive": True}},
     "three interests, queries": {"model.users.interests": {"count": 3, "seeds": "queries", "rounds": 0}},
     "three interests, diversity": {"model.users.interests.count": 3, "objective.added.diversity": 1.0},
-    f"three interests, {IDS}": {"model.users.interests.count": 3, "model.items.modality_dropout": 0.2},
+    f"three interests, {IDS}": {"model.users.interests.count": 3},
     "the state and two interests": {"model.users.interests": {"count": 3, "with_state": True}},
     "the state and two interests, handicapped": {
         "model.users.interests": {"count": 3, "with_state": True, "handicap": True},

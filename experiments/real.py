@@ -58,7 +58,7 @@ SEVERAL = ("office", "fashion", "books", "films")
 
 SIMPLE = ("popularity", "markov", "ease", "ials", "similarity")
 OURS = ("scratch", "zero-shot", "transferred")
-ROWS = (*SIMPLE, "identity", "identity-counts", "plus-identity", "no-counts", *OURS)
+ROWS = (*SIMPLE, "identity", "identity-counts", "no-counts", *OURS, "plus-identity", "transferred-identity")
 """The whole comparison, once; over several seeds and with few users it is SIMPLE and OURS."""
 
 

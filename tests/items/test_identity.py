@@ -114,7 +114,7 @@ def test_training_counts_the_events_that_train_and_new_items_stand_on_their_cont
     settings = TrainSettings.from_mapping({"model": form, "training": chosen, "tune": "full"})
     model, _ = train([dataset], settings, console=Console(quiet=True))
     encoder = model.items.preparers()["identity"]
-    assert isinstance(encoder, IdentityEncoder) and encoder.shrinkage == 10.0
+    assert isinstance(encoder, IdentityEncoder) and encoder.shrinkage == 30.0
     assert measured_names(model) >= {"items.encoders.identity.events"}, "it stays behind when the run moves"
     counted = split_of(dataset.interactions, settings.split).train_counts(len(dataset.catalog))
     assert encoder.events.tolist() == counted.tolist() and 0 < counted.sum() < len(dataset.interactions.rows)

@@ -29,7 +29,7 @@ INITIAL_DEVIATION = 0.02
 class IdentitySettings(Settings):
     """The table of item ids, where it stands beside content."""
 
-    shrinkage: float = Field(default=10.0, ge=0)
+    shrinkage: float = Field(default=30.0, ge=0)
     """Training events that an item needs for its own vector to count half: with n it counts n / (n + shrinkage), so that
     content speaks for rare items and nothing else for new ones. 0: every vector counts whole. A table by itself is never
     shrunk."""

@@ -91,10 +91,11 @@ class TransferSettings(FitSettings):
     """Where parameters come from: PATTERN=copy or PATTERN=fresh over their names, the first that matches counts; what none
     matches is copied, except an identity table and what popularity is worth, which start fresh, and means and clusters of
     items, which are found anew. 'users.*=fresh' moves the item encoders alone, 'items.encoders.NAME.*=drop' leaves one of
-    them out. 'users.*=fraction(0.2)' lets weights start fresh with 0.2 of the source's added, fraction(0.2, convex) with 0.2
-    of the source's and 0.8 of fresh; biases and norms are copied. Projections that were born similar are copied, or
-    'items.projections.*=aligned': born again on the target's items and turned to agree with the source's; where no rule is
-    about them, whichever ranks the validation users better before training."""
+    them out, 'items.encoders.identity.*=add' puts a table of the target's item ids beside them. 'users.*=fraction(0.2)' lets
+    weights start fresh with 0.2 of the source's added, fraction(0.2, convex) with 0.2 of the source's and 0.8 of fresh;
+    biases and norms are copied. Projections that were born similar are copied, or 'items.projections.*=aligned': born again
+    on the target's items and turned to agree with the source's; where no rule is about them, whichever ranks the validation
+    users better before training."""
 
     @field_validator("rules")
     @classmethod

@@ -14,7 +14,7 @@ from transrec.data.splits import split_of
 from transrec.model import TransRec
 from transrec.recipes.fitting import NewRun, TransferSettings, fit, record_of, writes
 from transrec.recipes.resuming import as_started, require_same, to_go_on
-from transrec.rules import PROJECTIONS, SourceRule, copy_parameters, dropped, usual_rules, without
+from transrec.rules import PROJECTIONS, SourceRule, copy_parameters, dropped, ids_in_fusion, usual_rules, with_ids, without
 from transrec.runs import learned_from
 from transrec.training.trainer import Fit
 
@@ -72,13 +72,17 @@ def moved(source: TransRec, catalog: Catalog, settings: TransferSettings) -> tup
 
     Raises:
         ModelError: a parameter that is to be copied is not in the source, or has another shape there.
-            Or no item encoder is left.
+            Or no item encoder is left, or a table of ids is to be added where there is one.
         SettingsError: a rule matches nothing.
     """
     given = _given(settings)
-    left_out = dropped(given)
-    model = (without(source, left_out) if left_out else source).fresh_for(catalog, seed=settings.training.seed)
-    rules = [rule for rule in given if rule.source != "drop"]
+    left_out, seed = dropped(given), settings.training.seed
+    base = without(source, left_out) if left_out else source
+    rules = [rule for rule in given if rule.source not in ("drop", "add")]
+    if any(rule.source == "add" for rule in given):
+        base = with_ids(base, catalog, seed=seed)
+        rules += [SourceRule(name, "fresh") for name in ids_in_fusion(base)]
+    model = base.fresh_for(catalog, seed=seed)
     sources = copy_parameters(model, source.state_dict(), usual_rules(model, rules))
     model.items.centre_like(source.items)
     return model, sources

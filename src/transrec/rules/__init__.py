@@ -5,6 +5,7 @@ Pre-training and transfer are the same training; what differs is written here, a
 
 from __future__ import annotations
 
+from transrec.rules.adding import ids_in_fusion, with_ids
 from transrec.rules.depth import blocks_above, learning_depths
 from transrec.rules.dropping import without
 from transrec.rules.fate import Fate, anchored, fates, untaught, with_earlier
@@ -12,6 +13,7 @@ from transrec.rules.fraction import Fraction
 from transrec.rules.mergeable import merge, merged_copy, merged_into, plain_name
 from transrec.rules.sources import (
     DEFAULT_RULES,
+    IDENTITY,
     PROJECTIONS,
     Source,
     SourceRule,
@@ -28,6 +30,7 @@ from transrec.rules.tuning import Tuning, apply_tuning
 
 __all__ = [
     "DEFAULT_RULES",
+    "IDENTITY",
     "PROJECTIONS",
     "Fate",
     "FateSummary",
@@ -41,6 +44,7 @@ __all__ = [
     "copy_parameters",
     "dropped",
     "fates",
+    "ids_in_fusion",
     "initial_sources",
     "is_published",
     "learning_depths",
@@ -55,5 +59,6 @@ __all__ = [
     "untaught",
     "usual_rules",
     "with_earlier",
+    "with_ids",
     "without",
 ]

@@ -16,7 +16,7 @@ from transrec.items.encoder import ModalityEncoder
 from transrec.model import TransRec
 from transrec.rules.fraction import FORMS, Fraction, fractional_weights, require_fresh_part
 
-Source = Literal["copy", "fresh", "aligned", "drop"]
+Source = Literal["copy", "fresh", "aligned", "drop", "add"]
 
 DEFAULT_RULES = ("items.encoders.identity.*=fresh", "prior.popularity=fresh", "prior.unseen=fresh")
 """An identity table means nothing on another platform, and what it is worth to have been touched so often depends on how
@@ -25,6 +25,8 @@ for projections, perhaps aligned."""
 
 ENCODERS = "items.encoders."
 _ENCODER = re.compile(re.escape(ENCODERS) + r"(?P<name>[\w-]+)\.\*")
+IDENTITY = f"{ENCODERS}identity.*"
+"""The table of item ids."""
 PROJECTIONS = "items.projections."
 """Names of the parameters that can be aligned begin with this."""
 
@@ -38,7 +40,8 @@ class SourceRule:
         source: ``"copy"`` from the source run; ``"fresh"``: as a new model has it; or, for projections, ``"aligned"``: as a
             new model has it, then turned to agree with the source's
             (:meth:`~transrec.items.projection.Projection.align`); or, for an item encoder as a whole, ``"drop"``: the model
-            leaves it out (:func:`~transrec.rules.dropping.without`). With a
+            leaves it out (:func:`~transrec.rules.dropping.without`); or, for the table of item ids, ``"add"``: the model
+            gets one (:func:`~transrec.rules.adding.with_ids`). With a
             :class:`~transrec.rules.fraction.Fraction` weights are partly fresh, and what else matches (biases, norms,
             buffers) is copied.
     """
@@ -56,18 +59,24 @@ class SourceRule:
         pattern, equals, source = text.partition("=")
         if equals and source.startswith("fraction"):
             return cls(pattern, Fraction.parse(source))
-        if not equals or source not in ("copy", "fresh", "aligned", "drop"):
+        if not equals or source not in ("copy", "fresh", "aligned", "drop", "add"):
             raise SettingsError(
                 f"{text!r} is not a rule",
                 where="rules",
                 remedy="write PATTERN=copy or PATTERN=fresh, for example 'users.*=fresh', 'items.projections.*=aligned', "
-                f"'{ENCODERS}NAME.*=drop', or PATTERN={FORMS}",
+                f"'{ENCODERS}NAME.*=drop', '{IDENTITY}=add', or PATTERN={FORMS}",
             )
         if source == "drop" and not _ENCODER.fullmatch(pattern):
             raise SettingsError(
                 f"{text!r} drops something else than an item encoder",
                 where="rules",
                 remedy=f"write '{ENCODERS}NAME.*=drop'; anything else is copied or fresh",
+            )
+        if source == "add" and pattern != IDENTITY:
+            raise SettingsError(
+                f"{text!r} adds something else than a table of item ids",
+                where="rules",
+                remedy=f"write '{IDENTITY}=add'; an encoder of content is part of the model that is trained first",
             )
         if source == "aligned" and not pattern.startswith(PROJECTIONS):
             raise SettingsError(

@@ -11,7 +11,7 @@ from transrec.data.dataset import Dataset
 from transrec.errors import RunError
 from transrec.recipes.comparing.bench import Bench
 from transrec.recipes.comparing.rows import possible_rows
-from transrec.recipes.comparing.variants import FromScratch, Transferred
+from transrec.recipes.comparing.variants import FromScratch, Transferred, TransferredWithIds
 
 
 @pytest.fixture(scope="module")
@@ -75,3 +75,13 @@ def test_an_encoder_that_was_given_as_a_part_cannot_be_built_anew(ground: Ground
     assert "model.items.custom" in str(caught.value)
     rows, _ = possible_rows(asked(rows="zero-shot,transferred,identity"), bench)
     assert len(rows) == 3, "these need not build it"
+
+
+def test_ids_stand_beside_content_or_the_row_is_left_out(ground: Ground) -> None:
+    wanted = asked(rows="transferred-identity,scratch", tune="frozen,full")
+    rows, left_out = possible_rows(wanted, ground.bench())
+    assert rows[0].made == TransferredWithIds("frozen") and not left_out
+    texts = Catalog.from_items([Item(id=f"t{n}", text=f"text {n}") for n in range(50)])
+    bench = Bench.open(ground.run, Dataset(texts, platform(seed=9).interactions, name="texts"), wanted)
+    with pytest.raises(RunError, match="the target has nothing that ids could stand beside"):
+        possible_rows(wanted, bench)

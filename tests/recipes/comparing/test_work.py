@@ -17,6 +17,7 @@ from comparing_ground import Ground, asked, make_ground, text_run, trained
 from transrec.data.splits import split_of
 from transrec.data.worlds import World
 from transrec.evaluation.ranks import ModelRanker, rank_targets
+from transrec.items.identity import IdentityEncoder
 from transrec.model import TransRec
 from transrec.recipes.comparing import work
 from transrec.recipes.comparing.bench import Bench
@@ -198,12 +199,38 @@ def test_a_run_with_ids_is_compared_by_content_on_both_sides(ground: Ground, tmp
     run = trained(tmp_path / "run", ground.source, model={"items": items})
     bench = Bench.open(run, ground.target, asked())
     workshop = Workshop(bench, asked(), tmp_path / "jobs")
-    done = {row: workshop.done(job(row, workshop)) for row in ("scratch", "transferred", "plus-identity", "zero-shot")}
+    rows = ("scratch", "transferred", "plus-identity", "transferred-identity", "zero-shot")
+    done = {row: workshop.done(job(row, workshop)) for row in rows}
     reads = {row: set(TransRec.load(own.folder / "run").items.encoders) for row, own in done.items() if own.fit}
-    assert reads == {"scratch": {"given"}, "transferred": {"given"}, "plus-identity": {"given", "identity"}}
+    both = {"given", "identity"}
+    assert reads == {
+        **{"scratch": {"given"}, "transferred": {"given"}},
+        **{"plus-identity": both, "transferred-identity": both},
+    }
     content = ModelRanker.of(without(TransRec.load(run), ["identity"]), ground.target, bench.whole, place=None)
     assert np.array_equal(done["zero-shot"].ranked.ranks, rank_targets(content, bench.whole, bench.whole.test).ranks)
     record = RunRecord.read(done["transferred"].folder / "run")
     assert record.rules == ("items.encoders.identity.*=drop",), "so that the same run can be made again"
     kept = json.loads((done["transferred"].folder / "run" / "parameters.json").read_text())["parameters"]
     assert {own["source"] for own in kept if ".identity." in own["name"]} == {"drop"}
+    kept = json.loads((done["transferred-identity"].folder / "run" / "parameters.json").read_text())["parameters"]
+    assert {own["source"] for own in kept if ".identity." in own["name"] and "fusion" not in own["name"]} == {"fresh"}
+
+
+@pytest.mark.parametrize("fusion", ["mean", "gated"])
+def test_a_run_of_content_gets_a_table_of_ids_where_it_is_trained_on(ground: Ground, tmp_path: Path, fusion: str) -> None:
+    run = trained(tmp_path / "run", ground.source, model={"items": {"width": 16, "fusion": fusion}})
+    bench = Bench.open(run, ground.target, asked())
+    found = Workshop(bench, asked(), tmp_path / "jobs").done(
+        job("transferred-identity", Workshop(bench, asked(), tmp_path / "jobs"))
+    )
+    record = RunRecord.read(found.folder / "run")
+    assert record.rules == ("items.encoders.identity.*=add",)
+    model = TransRec.load(found.folder / "run")
+    table = model.items.encoders["identity"]
+    assert isinstance(table, IdentityEncoder) and table.ids == tuple(ground.target.catalog.ids)
+    assert table.events.tolist() == bench.whole.train_counts(50).tolist()
+    kept = json.loads((found.folder / "run" / "parameters.json").read_text())["parameters"]
+    fates = {own["name"]: own["source"] for own in kept}
+    assert {fate for name, fate in fates.items() if ".identity." in name} == {"fresh"}
+    assert "copy" in {fate for name, fate in fates.items() if name.startswith("users.")}

@@ -15,7 +15,14 @@ from matplotlib.ticker import NullLocator
 from transrec.recipes.comparing.report import Comparison
 from transrec.recipes.comparing.results import RowResult
 from transrec.recipes.comparing.sentence import shown_with
-from transrec.recipes.comparing.variants import SCRATCH, FromScratch, SimpleMethod, Transferred, ZeroShot
+from transrec.recipes.comparing.variants import (
+    SCRATCH,
+    FromScratch,
+    SimpleMethod,
+    Transferred,
+    TransferredWithIds,
+    ZeroShot,
+)
 
 SIMPLE, IDENTITY, FROM_SCRATCH, AS_IT_IS, MOVED = "#7f7f7f", "#e69f00", "#2f8fce", "#4fb08c", "#00694d"
 """From the palette of Okabe and Ito, darkened where lines are thin; colour-blind people can tell them apart."""
@@ -146,7 +153,7 @@ def colour_of(row: RowResult) -> str:
             return FROM_SCRATCH if content else IDENTITY
         case ZeroShot():
             return AS_IT_IS
-        case Transferred():
+        case Transferred() | TransferredWithIds():
             return MOVED
 
 

@@ -14,9 +14,10 @@ from transrec._version import __version__
 from transrec.data.splits import SplitSettings, sample_size
 from transrec.recipes.comparing.bench import Bench
 from transrec.recipes.comparing.settings import CompareSettings
-from transrec.recipes.comparing.variants import FromScratch, Row, SimpleMethod, Transferred, ZeroShot
+from transrec.recipes.comparing.variants import FromScratch, Row, SimpleMethod, Transferred, TransferredWithIds, ZeroShot
 from transrec.recipes.fitting import FitSettings, TrainSettings, TransferSettings
 from transrec.recipes.stages import StageSettings
+from transrec.rules import IDENTITY
 from transrec.training.settings import TrainingSettings
 
 FORMAT = 3
@@ -67,7 +68,7 @@ def jobs_of(rows: Sequence[Row], settings: CompareSettings, bench: Bench) -> lis
                 case SimpleMethod() | ZeroShot():
                     seeds = settings.seeds if fraction < 1 else settings.seeds[:1]
                     quick += [Job(row, fraction, seed) for seed in seeds]
-                case FromScratch() | Transferred():
+                case FromScratch() | Transferred() | TransferredWithIds():
                     long += [Job(row, fraction, seed, rate, length) for rate, length, seed in tried]
     return quick + sorted(long, key=lambda job: job.fraction)
 
@@ -110,6 +111,9 @@ def settings_of(job: Job, settings: CompareSettings, bench: Bench) -> FitSetting
             return TrainSettings(**shared, tune=str(tune), model=model)
         case Transferred(tune=tune):
             return TransferSettings(**shared, tune=str(tune), rules=(*settings.rules, *bench.dropping))
+        case TransferredWithIds(tune=tune):
+            adding = () if bench.knows_identities else (f"{IDENTITY}=add",)  # a table that is there starts fresh
+            return TransferSettings(**shared, tune=str(tune), rules=(*settings.rules, *adding))
     return None
 
 
@@ -139,7 +143,7 @@ def key_of(job: Job, settings: CompareSettings, bench: Bench) -> dict[str, Any]:
             key |= {"run": bench.run_digest} if which == "similarity" else {}
         case FromScratch(content=True):
             key["backbones"] = bench.backbones_digest
-        case ZeroShot() | Transferred():
+        case ZeroShot() | Transferred() | TransferredWithIds():
             key["run"] = bench.run_digest
     return key
 

@@ -8,7 +8,16 @@ from dataclasses import replace
 from transrec.errors import RunError
 from transrec.recipes.comparing.bench import Bench
 from transrec.recipes.comparing.settings import CompareSettings
-from transrec.recipes.comparing.variants import ROWS, SCRATCH, FromScratch, Row, SimpleMethod, Transferred, ZeroShot
+from transrec.recipes.comparing.variants import (
+    ROWS,
+    SCRATCH,
+    FromScratch,
+    Row,
+    SimpleMethod,
+    Transferred,
+    TransferredWithIds,
+    ZeroShot,
+)
 
 
 def possible_rows(settings: CompareSettings, bench: Bench) -> tuple[Sequence[Row], Mapping[str, str]]:
@@ -57,6 +66,8 @@ def _obstacle(row: Row, settings: CompareSettings, bench: Bench) -> str:
             return "the run knows items by their identity alone, which means nothing on another platform"
         case ZeroShot() | Transferred() if not bench.content and not bench.knows_identities:
             return "the target has nothing of what the run reads"
+        case TransferredWithIds() if not bench.content:
+            return "of what the run reads the target has nothing that ids could stand beside"
     return ""
 
 
@@ -72,4 +83,6 @@ def _filled_in(row: Row, settings: CompareSettings, bench: Bench) -> list[Row]:
             ]
         case Transferred(tune=None):
             return [replace(row, made=Transferred((*settings.tune, bench.record.tune)[0]))]
+        case TransferredWithIds(tune=None):
+            return [replace(row, made=TransferredWithIds((*settings.tune, bench.record.tune)[0]))]
     return [row]

@@ -52,7 +52,18 @@ class Transferred:
     tune: str | None = None
 
 
-Making = SimpleMethod | FromScratch | ZeroShot | Transferred
+@dataclass(frozen=True, slots=True)
+class TransferredWithIds:
+    """The run, trained on with a fresh table of the target's item ids beside its content.
+
+    Attributes:
+        tune: which parameters learn; the first rule that the settings name when None.
+    """
+
+    tune: str | None = None
+
+
+Making = SimpleMethod | FromScratch | ZeroShot | Transferred | TransferredWithIds
 """How a row's model comes to be."""
 
 
@@ -91,6 +102,7 @@ ROWS: Mapping[str, Row] = {
         Row(SCRATCH, "from scratch", FromScratch()),
         Row("zero-shot", "zero-shot", ZeroShot()),
         Row(TRANSFERRED, "transferred", Transferred()),
+        Row("transferred-identity", "transferred with ids", TransferredWithIds()),
     )
 }
 """All rows by name. A new one is a line here; a new kind of making is also a case in ``work.py`` and ``jobs.py``."""
