@@ -233,6 +233,12 @@ def test_auto_takes_what_the_catalogs_have(parts, pool):
     assert list(build_items(ItemSettings(**parts), only).encoders) == ["text", "image"]
 
 
+def test_ids_stand_beside_whatever_content_there_is(parts, pool):
+    tower = build_items(ItemSettings(**parts, modalities=("identity", "auto", "text")), [Catalog.from_items(pool)])
+    assert list(tower.encoders) == ["identity", "text", "image", "audio"] == list(tower.settings.modalities)
+    assert tower.encoders["identity"].shrinkage == 30.0
+
+
 def test_identity_is_built_when_named(parts, pool):
     tower = build_items(ItemSettings(**parts, modalities=("identity",)), [Catalog.from_items(pool)])
     with torch.no_grad():

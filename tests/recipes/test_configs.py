@@ -39,7 +39,7 @@ def backbones(tmp_path_factory: pytest.TempPathFactory, platform: Dataset) -> Pa
 
 
 def test_there_are_some() -> None:
-    assert {path.stem for path in CONFIGS} >= {"default", "frozen", "identity", "paper"}
+    assert {path.stem for path in CONFIGS} >= {"default", "frozen", "identity", "one-platform", "paper"}
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

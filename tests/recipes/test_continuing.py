@@ -88,10 +88,12 @@ def test_all_weights_are_the_runs_and_an_identity_keeps_its_row(ground: Ground, 
     source = TransRec.load(ground.folder / "run")
     state, table = source.state_dict(), "items.encoders.identity.table.weight"
     assert set(begun) - {"ids"} == set(state)
-    assert all(torch.equal(begun[name], tensor) for name, tensor in state.items() if name != table)
+    events = "items.encoders.identity.events"
+    assert all(torch.equal(begun[name], tensor) for name, tensor in state.items() if name not in (table, events))
     known = source.items.encoders["identity"].ids
     assert begun["ids"][: len(known)] == known and set(begun["ids"]) == set(ground.now.catalog.ids)
-    assert torch.equal(begun[table][: len(known)], state[table])
+    assert torch.equal(begun[table][: len(known)], state[table]) and state[events].any()
+    assert torch.equal(begun[events][: len(known)], state[events]) and not begun[events][len(known) :].any()
     assert 0.005 < begun[table][len(known) :].std() < 0.05  # rows of the new ids are drawn
 
 

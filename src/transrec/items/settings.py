@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Annotated, Self
 
@@ -14,8 +15,8 @@ from transrec.items.projection import ProjectionKind, StartKind
 from transrec.items.text import TextSettings
 from transrec.settings import Listed, Settings
 
-AUTO = ("auto",)
-"""The modalities that there are."""
+AUTO = "auto"
+"""Stands for the modalities that there are."""
 
 
 class ItemSettings(Settings):
@@ -27,8 +28,9 @@ class ItemSettings(Settings):
     """Widths that a trained run can be cut to by `transrec slice`, from small to large, the last being the width: layers of
     both towers are made so that the first numbers depend on the first numbers alone (fMRLRec). It goes with
     objective.matryoshka, which teaches every one of them to rank; separated by commas."""
-    modalities: Annotated[tuple[str, ...], Listed] = AUTO
-    """What of an item is read: text, image, identity, names of given vectors, names under custom; auto: what there is."""
+    modalities: Annotated[tuple[str, ...], Listed] = (AUTO,)
+    """What of an item is read: text, image, identity, names of given vectors, names under custom; auto: all content that
+    there is. auto, identity: a table of item ids beside it."""
     text: TextSettings = TextSettings()
     """The text encoder."""
     image: ImageSettings = ImageSettings()
@@ -53,6 +55,15 @@ class ItemSettings(Settings):
     """From several views to one vector: mean of those present, gated sum, or concatenation and projection."""
     modality_dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     """How often an item with several views loses one of them in training, so that the others learn to stand alone."""
+
+    def named(self, held: Iterable[str]) -> tuple[str, ...]:
+        """The modalities by their names, each once.
+
+        Args:
+            held: what ``auto`` stands for.
+        """
+        there = tuple(held)
+        return tuple(dict.fromkeys(own for name in self.modalities for own in (there if name == AUTO else (name,))))
 
     @model_validator(mode="after")
     def _nested_widths_grow_up_to_the_width(self) -> Self:

@@ -207,7 +207,7 @@ class ItemEncoder(nn.Module):
         ordered = sorted(manifests, key=lambda own: manifests[own]["place"])
         wanted = settings.modalities
         names = [own.name for own in ordered]
-        if wanted != AUTO and set(wanted) != set(names):
+        if AUTO not in wanted and set(wanted) != set(names):
             told = f"the settings name {list(wanted)}, the folder has {names}"
             raise RunError(told, where=str(folder), remedy="copy the whole run folder")
         classes = {own: class_at(manifests[own]["class"], ModalityEncoder) for own in ordered}
@@ -233,20 +233,18 @@ def build_items(settings: ItemSettings, catalogs: Sequence[Catalog]) -> ItemEnco
 
 def _modalities(settings: ItemSettings, catalogs: Sequence[Catalog]) -> tuple[str, ...]:
     held = tuple(dict.fromkeys(name for catalog in catalogs for name in catalog.modalities))
-    if settings.modalities == AUTO:
-        names = (*held, *(name for name in settings.custom if name not in held))
-        if not names:
-            raise ModelError("the catalog has no items with content", remedy="ingest items with text, pictures or vectors")
-        return names
+    names = settings.named((*held, *(name for name in settings.custom if name not in held)))
+    if AUTO in settings.modalities and not set(names) - {"identity"}:
+        raise ModelError("the catalog has no items with content", remedy="ingest items with text, pictures or vectors")
     known = {*held, *settings.custom, "identity"}
-    lacking = [name for name in settings.modalities if name not in known]
-    if lacking or not settings.modalities:
+    lacking = [name for name in names if name not in known]
+    if lacking or not names:
         raise SettingsError(
             f"the catalog has no {', '.join(lacking)}" if lacking else "no modality is named",
             where="model.items.modalities",
             remedy=f"choose among {', '.join((*held, 'identity'))}, or name an encoder of your own under model.items.custom",
         )
-    return settings.modalities
+    return names
 
 
 def _build_encoder(

@@ -126,7 +126,7 @@ def _require_its_model(source: TransRec, given: ModelSettings) -> None:
     """Raise a SettingsError when settings ask for another model than the run has."""
     own = source.settings
     items = {"platforms": own.items.platforms}
-    if given.items.modalities == AUTO:
+    if AUTO in given.items.modalities and set(given.items.named(())) <= set(own.items.modalities):
         items["modalities"] = own.items.modalities  # type: ignore[assignment]
     resolved = given.model_copy(update={"items": given.items.model_copy(update=items)})
     if given != ModelSettings() and resolved != own:

@@ -106,7 +106,7 @@ class DemoRuns:
         name: str,
         data: Dataset,
         training: TrainingSettings,
-        modalities: tuple[str, ...] = AUTO,
+        modalities: tuple[str, ...] = (AUTO,),
         *,
         console: Console | None = None,
     ) -> TransRec:

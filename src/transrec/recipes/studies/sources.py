@@ -17,7 +17,6 @@ from transrec.data.dataset import Dataset
 from transrec.data.folders import grown_once, require_place
 from transrec.data.splits import sample_size, split_of
 from transrec.errors import EvaluationError, RunError, SettingsError
-from transrec.items.settings import AUTO
 from transrec.recipes.compare import compare
 from transrec.recipes.comparing.bench import backbones_digest
 from transrec.recipes.fitting import TrainSettings
@@ -188,7 +187,7 @@ def _require_measurable(sources: Sequence[Dataset], target: Dataset, training: T
         )
     asked = training.model.items
     held = {name for own in sources for name in own.catalog.modalities}
-    reads = held if asked.modalities == AUTO else {*asked.modalities}
+    reads = set(asked.named(held))
     there = {*target.catalog.modalities, *asked.custom}
     if not (reads - {"identity"}) & there:
         raise RunError(
