@@ -182,7 +182,10 @@ class TransRec(nn.Module):
         def own(encoder: nn.Module) -> nn.Module:
             if not isinstance(encoder, IdentityEncoder):
                 return copy.deepcopy(encoder)
-            return encoder.grown(catalog.ids) if grown else IdentityEncoder(catalog.ids, self.items.width, encoder.shrinkage)
+            if grown:
+                return encoder.grown(catalog.ids)
+            shrinkage = self.settings.items.identity.shrinkage if len(self.items.encoders) > 1 else 0.0
+            return IdentityEncoder(catalog.ids, self.items.width, shrinkage)
 
         with seeded(seed):
             encoders = {name: own(encoder) for name, encoder in self.items.encoders.items()}
@@ -238,6 +241,7 @@ class TransRec(nn.Module):
             )
         settings = ModelSettings.from_mapping(document["model"], where=str(folder / SETTINGS))
         items = ItemEncoder.from_assets(folder / "encoders", settings.items)
+        settings = settings.model_copy(update={"items": items.settings})
         users = build_users(settings.items.width, settings.users, settings.items.nested)
         model = cls(items, users, build_scorer(settings, items, users), settings, _build_prior(settings))
         load_weights(model, folder / WEIGHTS)

@@ -15,6 +15,9 @@ import torch
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Draw fresh weights from this seed, and leave the process's own random state as it was."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)  # noqa: TID251  (undone at the end of the block)
+    state = torch.get_rng_state()
+    torch.default_generator.manual_seed(seed)  # fresh weights are drawn on the CPU; what GPUs draw stays as it was
+    try:
         yield
+    finally:
+        torch.set_rng_state(state)

@@ -49,7 +49,8 @@ class ItemViews:
     def side_by_side(self) -> Tensor:
         """Each item's vector and behind it its views, brought to length 1, (U, (1 + M) D).
 
-        A view that is absent is exactly zero, which no other is: presence need not be kept besides.
+        A view that is absent is exactly zero, and one that is zero (an id without events) has nothing to say either:
+        presence need not be kept besides.
         """
         units = [
             torch.where(self.present[name][:, None], F.normalize(view_UD, dim=-1), 0.0)

@@ -32,7 +32,7 @@ class IdentitySettings(Settings):
     shrinkage: float = Field(default=30.0, ge=0)
     """Training events that an item needs for its own vector to count half: with n it counts n / (n + shrinkage), so that
     content speaks for rare items and nothing else for new ones. 0: every vector counts whole. A table by itself is never
-    shrunk."""
+    shrunk, and where model.scorer is views, which compares directions, it makes no difference but for new items."""
 
 
 class IdentityEncoder(ModalityEncoder):
@@ -44,7 +44,9 @@ class IdentityEncoder(ModalityEncoder):
 
         v_i = n_i / (n_i + k) t_i
 
-    Once events have been counted (:meth:`count`), an item without any adds exactly nothing; before that all count whole.
+    Once events have been counted (:meth:`count`), the vector of an item without any is zero; before that all count whole.
+    Where views are compared one by one (:class:`~transrec.scoring.FusedViewScorer`) only their directions count, and
+    a vector that is not zero counts whole.
 
     Args:
         ids: of the items, in the order of the catalog's rows.
@@ -82,8 +84,9 @@ class IdentityEncoder(ModalityEncoder):
         vectors: Tensor = self.table(prepared["row"])
         if not self.shrinkage:
             return vectors
-        shares = self.events / (self.events + self.shrinkage)
-        shares = torch.where(self.events.any(), shares, 1.0)[prepared["row"].long()]  # a branch would wait for the device
+        events = self.events[prepared["row"].long()]
+        counted = self.events.any()  # asked on the device: a branch would wait for it
+        shares = torch.where(counted, events / (events + self.shrinkage), 1.0)
         return vectors * shares[:, None].to(vectors.dtype)
 
     @torch.no_grad()

@@ -21,7 +21,7 @@ from transrec.finding import class_at
 from transrec.items.encoder import ModalityEncoder
 from transrec.items.features import FeatureEncoder
 from transrec.items.fusion import build_fusion, drop_views
-from transrec.items.identity import IdentityEncoder
+from transrec.items.identity import IdentityEncoder, IdentitySettings
 from transrec.items.image import ImageEncoder
 from transrec.items.projection import Projection
 from transrec.items.settings import AUTO, ItemSettings
@@ -211,7 +211,11 @@ class ItemEncoder(nn.Module):
             told = f"the settings name {list(wanted)}, the folder has {names}"
             raise RunError(told, where=str(folder), remedy="copy the whole run folder")
         classes = {own: class_at(manifests[own]["class"], ModalityEncoder) for own in ordered}
-        return cls({own.name: kind.from_assets(own) for own, kind in classes.items()}, settings)
+        encoders = {own.name: kind.from_assets(own) for own, kind in classes.items()}
+        table = encoders.get("identity")
+        if isinstance(table, IdentityEncoder) and len(encoders) > 1:  # runs from before there was shrinkage have none
+            settings = settings.model_copy(update={"identity": IdentitySettings(shrinkage=table.shrinkage)})
+        return cls(encoders, settings)
 
 
 def build_items(settings: ItemSettings, catalogs: Sequence[Catalog]) -> ItemEncoder:

@@ -214,7 +214,7 @@ def test_a_run_with_ids_is_compared_by_content_on_both_sides(ground: Ground, tmp
     kept = json.loads((done["transferred"].folder / "run" / "parameters.json").read_text())["parameters"]
     assert {own["source"] for own in kept if ".identity." in own["name"]} == {"drop"}
     kept = json.loads((done["transferred-identity"].folder / "run" / "parameters.json").read_text())["parameters"]
-    assert {own["source"] for own in kept if ".identity." in own["name"] and "fusion" not in own["name"]} == {"fresh"}
+    assert {own["source"] for own in kept if ".identity." in own["name"]} == {"fresh"}
 
 
 @pytest.mark.parametrize("fusion", ["mean", "gated"])

@@ -112,8 +112,8 @@ def settings_of(job: Job, settings: CompareSettings, bench: Bench) -> FitSetting
         case Transferred(tune=tune):
             return TransferSettings(**shared, tune=str(tune), rules=(*settings.rules, *bench.dropping))
         case TransferredWithIds(tune=tune):
-            adding = () if bench.knows_identities else (f"{IDENTITY}=add",)  # a table that is there starts fresh
-            return TransferSettings(**shared, tune=str(tune), rules=(*settings.rules, *adding))
+            others = tuple(rule for rule in settings.rules if not rule.startswith(IDENTITY))
+            return TransferSettings(**shared, tune=str(tune), rules=(*others, *bench.dropping, f"{IDENTITY}=add"))
     return None
 
 

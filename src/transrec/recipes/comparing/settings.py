@@ -28,10 +28,10 @@ class CompareSettings(Settings):
     rows: Annotated[tuple[str, ...], Listed, Field(min_length=1)] = USUAL
     """What is compared: popularity, markov, ease, knn, ials, similarity, identity (ID-based), identity-counts (with counts),
     no-counts (scratch, by content alone), plus-identity (scratch, with ids besides), frozen (scratch, frozen content),
-    scratch, zero-shot, transferred; separated by commas."""
+    scratch, zero-shot, transferred, transferred-identity (with a table of the target's ids besides); separated by commas."""
     tune: Annotated[tuple[str, ...], Listed] = ()
     """Tuning rules of transferred rows, one row for each: full, top:N, frozen and others; the run's own when none is
-    given."""
+    given. With ids besides there is one row, of the first."""
     rules: tuple[str, ...] = ()
     """Where the parameters of transferred rows come from, as for transrec transfer."""
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Listed, Field(min_length=1)] = (0, 1, 2)
