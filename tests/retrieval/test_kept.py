@@ -124,3 +124,15 @@ def test_an_identity_table_is_not_found_by_content(tmp_path: Path) -> None:
     turned = Dataset(Catalog.from_items(items[::-1]), data.interactions, "ids")
     found = brought_up_to_date(model, turned, tmp_path)
     assert torch.allclose(found.vectors.whole(), CatalogIndex.of(model, turned).vectors_VD)
+
+
+def test_how_ids_are_shrunk_makes_other_vectors_where_there_are_ids() -> None:
+    def built(modalities: list[str], shrinkage: float) -> TransRec:
+        items = {"modalities": modalities, "identity": {"shrinkage": shrinkage}}
+        return TransRec.build(SETTINGS.updated({"items": items}), [platform().catalog], seed=1)
+
+    alike = [fingerprint_of(built(["given"], shrinkage)) for shrinkage in (0.0, 30.0)]
+    differing = [fingerprint_of(built(["given", "identity"], shrinkage)) for shrinkage in (0.0, 10.0, 30.0)]
+    counted = built(["given", "identity"], 30.0)
+    counted.items.encoders["identity"].events[3] = 5.0
+    assert alike[0] == alike[1] and len({*differing, fingerprint_of(counted)}) == 4

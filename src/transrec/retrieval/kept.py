@@ -70,7 +70,9 @@ def fingerprint_of(model: TransRec, place: int | None = 0) -> str:
 
     That is: with any weight, setting or tokenizer of its item tower, and with the platform that the items are of.
     """
-    told = [weights_digest(model.items), model.settings.items.model_dump_json(), str(place or 0)]
+    # what concerns a table of ids is in its assets and its weights: a model without one is the same whatever they say
+    settings = model.settings.items.model_dump_json(exclude={"identity"})
+    told = [weights_digest(model.items), settings, str(place or 0)]
     told += [f"{name} {assets_digest(encoder)}" for name, encoder in model.items.preparers().items()]
     told += ["views"] if model.scorer.reads_views or model.users.reads_views else []
     return hashlib.blake2b("\0".join(told).encode(), digest_size=16).hexdigest()
