@@ -53,14 +53,10 @@ MOVES: dict[str, Move] = {
     SCRATCH: Move(None),
     "everything, as copied": Move(("items.projections.*=copy", "prior.*=copy")),
     "everything, projections aligned": Move((ALIGNED, "prior.*=copy")),
-    "the same without what popularity is worth": Move(
-        (ALIGNED, "prior.popularity=fresh", "prior.unseen=fresh", "prior.*=copy")
-    ),
-    "the same with fresh projections": Move((FRESH, "prior.popularity=fresh", "prior.unseen=fresh", "prior.*=copy")),
+    "the same without what popularity is worth": Move((ALIGNED,)),
+    "the same with fresh projections": Move((FRESH,)),
     "aligned projections and the user tower": Move((ALIGNED, "prior.*=fresh")),
-    "aligned projections and the prior": Move(
-        (ALIGNED, "users.*=fresh", "prior.popularity=fresh", "prior.unseen=fresh", "prior.*=copy")
-    ),
+    "aligned projections and the prior": Move((ALIGNED, "users.*=fresh")),
     "half of the user tower": Move((ALIGNED, "prior.*=fresh", "users.*=fraction(0.5, convex)")),
     "a quarter of the user tower": Move((ALIGNED, "prior.*=fresh", "users.*=fraction(0.25, convex)")),
     "the user tower, anchored": Move((ALIGNED, "prior.*=fresh"), {"anchor": 100.0}),

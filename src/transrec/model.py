@@ -24,7 +24,7 @@ from transrec.data.sealing import write_whole
 from transrec.errors import ModelError, RunError
 from transrec.items.identity import IdentityEncoder
 from transrec.items.settings import ItemSettings
-from transrec.items.tower import ItemEncoder, build_items
+from transrec.items.tower import ItemEncoder, build_items, table_of
 from transrec.nesting import Nesting
 from transrec.prior import CountPrior
 from transrec.scoring import (
@@ -184,8 +184,7 @@ class TransRec(nn.Module):
                 return copy.deepcopy(encoder)
             if grown:
                 return encoder.grown(catalog.ids)
-            shrinkage = self.settings.items.identity.shrinkage if len(self.items.encoders) > 1 else 0.0
-            return IdentityEncoder(catalog.ids, self.items.width, shrinkage)
+            return table_of(catalog.ids, self.settings.items, beside_content=len(self.items.encoders) > 1)
 
         with seeded(seed):
             encoders = {name: own(encoder) for name, encoder in self.items.encoders.items()}

@@ -270,9 +270,14 @@ def _build_encoder(
                 where="model.items.modalities",
                 remedy="train an identity encoder on one platform, or make the ids differ",
             )
-        return IdentityEncoder(ids, settings.width, settings.identity.shrinkage if beside_content else 0.0)
+        return table_of(ids, settings, beside_content=beside_content)
     catalog = next(catalog for catalog in catalogs if name in catalog.modalities)
     return FeatureEncoder.from_catalog(catalog, name, standardise=settings.standardise)
+
+
+def table_of(ids: Sequence[str], settings: ItemSettings, *, beside_content: bool) -> IdentityEncoder:
+    """A fresh table of item ids; one that stands by itself is never shrunk."""
+    return IdentityEncoder(ids, settings.width, settings.identity.shrinkage if beside_content else 0.0)
 
 
 def _projection(encoder: ModalityEncoder, settings: ItemSettings) -> nn.Module:

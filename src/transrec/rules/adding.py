@@ -6,9 +6,9 @@ import torch
 
 from transrec.data.catalog import Catalog
 from transrec.errors import ModelError
-from transrec.items.identity import IdentityEncoder
-from transrec.items.tower import ItemEncoder
-from transrec.model import TransRec, build_scorer
+from transrec.items.tower import table_of
+from transrec.model import TransRec
+from transrec.rules.dropping import over
 from transrec.seeding import seeded
 
 
@@ -34,14 +34,8 @@ def with_ids(model: TransRec, catalog: Catalog, *, seed: int = 0) -> TransRec:
             where="rules",
             remedy="leave the rule out: on another platform such a table starts fresh",
         )
-    settings = model.settings.reading((*there, "identity"))
     with seeded(seed):
-        table = IdentityEncoder(catalog.ids, settings.items.width, settings.items.identity.shrinkage)
-        items = ItemEncoder({**there, "identity": table}, settings.items)
-        scorer = build_scorer(settings, items, model.users)
-    larger = TransRec(items, model.users, scorer, settings, model.prior)
-    larger.load_state_dict({**larger.state_dict(), **model.state_dict()})
-    return larger.to(model.device).train(model.training)
+        return over(model, {**there, "identity": table_of(catalog.ids, model.settings.items, beside_content=True)})
 
 
 def ids_in_fusion(model: TransRec) -> list[str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import torch
 
 from transrec.errors import ModelError
+from transrec.items.encoder import ModalityEncoder
 from transrec.items.tower import ItemEncoder
 from transrec.model import TransRec, build_scorer
 
@@ -32,9 +33,14 @@ def without(model: TransRec, names: Collection[str]) -> TransRec:
         raise ModelError(
             f"{told}: the model reads {', '.join(there)}", where="rules", remedy="drop some of those that are there"
         )
+    return over(model, encoders)
+
+
+def over(model: TransRec, encoders: Mapping[str, ModalityEncoder]) -> TransRec:
+    """The model over other item encoders: what the two have in common is as in the model, the rest is freshly drawn."""
     settings = model.settings.reading(tuple(encoders))
     items = ItemEncoder(encoders, settings.items)
-    smaller = TransRec(items, model.users, build_scorer(settings, items, model.users), settings, model.prior)
-    given = model.state_dict()
-    smaller.to(model.device).load_state_dict({name: given[name] for name in smaller.state_dict()})
-    return smaller.train(model.training)
+    other = TransRec(items, model.users, build_scorer(settings, items, model.users), settings, model.prior)
+    own, given = other.to(model.device).state_dict(), model.state_dict()
+    other.load_state_dict({name: given.get(name, tensor) for name, tensor in own.items()})
+    return other.train(model.training)
