@@ -18,7 +18,7 @@ from transrec.errors import EvaluationError
 from transrec.evaluation.ranks import RankedTargets
 from transrec.recipes.comparing.bench import Bench
 from transrec.recipes.comparing.cost import Cost
-from transrec.recipes.comparing.figure import titled
+from transrec.recipes.comparing.figure import figure_of, titled
 from transrec.recipes.comparing.findings import Findings, found_by
 from transrec.recipes.comparing.going_on import best_model, where_it_is
 from transrec.recipes.comparing.jobs import Job
@@ -212,6 +212,17 @@ def test_harm_with_few_users_is_warned_of_in_the_sentence_and_on_the_figure(benc
     assert found.verdict.answer == "equal" and "Warning, negative transfer with fewer users" in found.verdict.sentence
     title = titled(Comparison(bench, made.settings, (), found, {}))
     assert title.endswith("no difference shown between transfer and training from scratch;\nnegative transfer with 50 users")
+
+
+def test_the_curve_draws_rows_with_ids_too(bench: Bench) -> None:
+    made = Made(bench, rows="ease,scratch,plus-identity,zero-shot,transferred,transferred-identity", fractions="0.1,1")
+    trained = [name for name in made.rows if name != "zero-shot"]
+    jobs = [made.job(name, 20, fraction=share) for name in trained for share in (0.1, 1.0)] + [made.job("zero-shot", 5)]
+    figure = figure_of(Comparison(bench, made.settings, (), made.found(jobs), {}))
+    drawn = {line.get_label(): line.get_linestyle() for line in figure.axes[1].get_lines()}
+    assert set(drawn) == {row.label for row in made.rows.values()}
+    assert drawn["from scratch"] == "-" != drawn["from scratch with ids"]
+    assert drawn["transferred"] != drawn["transferred with ids"]
 
 
 def test_one_share_has_no_table_of_shares(bench: Bench) -> None:

@@ -17,6 +17,7 @@ from transrec.recipes.comparing.results import RowResult
 from transrec.recipes.comparing.sentence import shown_with
 from transrec.recipes.comparing.variants import (
     SCRATCH,
+    WITH_IDS,
     FromScratch,
     SimpleMethod,
     Transferred,
@@ -37,6 +38,12 @@ def save_figure(comparison: Comparison, path: Path) -> None:
         comparison: what was found.
         path: the PNG to write.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure_of(comparison).savefig(path, dpi=150)
+
+
+def figure_of(comparison: Comparison) -> Figure:
+    """The dots of all rows and, where there is one, the curve beside them."""
     found = comparison.findings
     height = 1.7 + 0.42 * len(found.table)
     wide = bool(found.curve)
@@ -46,8 +53,7 @@ def save_figure(comparison: Comparison, path: Path) -> None:
     if wide:
         _curves(axes[1], found.curve, comparison)
     figure.suptitle(titled(comparison), x=0.01, ha="left", fontsize=12)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
+    return figure
 
 
 def titled(comparison: Comparison) -> str:
@@ -96,17 +102,20 @@ def _dots(axes: Axes, table: Sequence[RowResult], comparison: Comparison) -> Non
 
 
 def _curves(axes: Axes, curve: Sequence[RowResult], comparison: Comparison) -> None:
-    """From scratch, transferred and as it is over the number of users, with bands; beside them the best simple method."""
+    """From scratch and transferred, with and without ids, over the number of users, with bands.
+
+    Beside them the run as it is, and the best simple method.
+    """
     metric = comparison.settings.metric
     simple, styles = _best_simple(curve, metric), itertools.cycle(STYLES)
     for label in dict.fromkeys(row.label for row in curve):
         points = sorted((row for row in curve if row.label == label), key=lambda row: row.users)
         made = points[0].row.made
         colour = colour_of(points[0])
-        if isinstance(made, Transferred):
+        if isinstance(made, Transferred | TransferredWithIds):
             _line(axes, points, metric, style=next(styles))
-        elif points[0].row.name == SCRATCH:
-            _line(axes, points, metric, style="-")
+        elif points[0].row.name in (SCRATCH, WITH_IDS):
+            _line(axes, points, metric, style="-" if points[0].row.name == SCRATCH else STYLES[1])
         elif isinstance(made, ZeroShot) and not points[0].users:
             axes.axhline(points[0].metrics[metric].value, color=colour, linewidth=1.4, linestyle=":", label=label)
         elif isinstance(made, ZeroShot) or label == simple:

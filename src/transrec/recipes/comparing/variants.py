@@ -84,6 +84,8 @@ class Row:
 
 SCRATCH, TRANSFERRED = "scratch", "transferred"
 """The two rows that the question is about."""
+WITH_IDS = "plus-identity"
+"""The row from scratch that has item ids beside its content."""
 
 ROWS: Mapping[str, Row] = {
     row.name: row
@@ -97,7 +99,7 @@ ROWS: Mapping[str, Row] = {
         Row("identity", "ID-based", FromScratch(content=False, identity=True, tune="full", counts=False)),
         Row("identity-counts", "ID-based with counts", FromScratch(content=False, identity=True, tune="full")),
         Row("no-counts", "from scratch without counts", FromScratch(counts=False)),
-        Row("plus-identity", "from scratch with ids", FromScratch(identity=True)),
+        Row(WITH_IDS, "from scratch with ids", FromScratch(identity=True)),
         Row("frozen", "frozen from scratch", FromScratch(tune="frozen")),
         Row(SCRATCH, "from scratch", FromScratch()),
         Row("zero-shot", "zero-shot", ZeroShot()),
