@@ -9,22 +9,21 @@ are paired by user, on means over the seeds.
     PYTHONPATH=. python experiments/ablations.py --out OUT --minilm FOLDER --squeezenet FILE --sets office films
 
 ``OUT/data`` holds the datasets that ``experiments/real.py`` ingests. It can be interrupted: what is done is not done again.
+The table is in ``OUT/ablations``, too, as numbers.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
+from experiments.keeping import name_of, ranked, write_table
+from experiments.measuring import HEADINGS, Measured, heading, shown
 from rich.console import Console
 
 from transrec import Dataset, TrainSettings, train
 from transrec.data.splits import split_of
-from transrec.evaluation.intervals import paired_difference
-from transrec.evaluation.metrics import ndcg
 from transrec.evaluation.ranks import ModelRanker, RankedTargets, rank_targets
 from transrec.settings import read_yaml
 
@@ -163,39 +162,39 @@ CHOICES: dict[str, dict[str, object]] = {
 
 def main() -> None:
     """Make what is not there yet, and print the table."""
-    options = _options()
-    rows = ["| set | choice | NDCG@10 | against the recipe | seeds |", "|---|---|---|---|---|"]
+    options = command_line().parse_args()
+    lines, rows = heading("set", "choice", *HEADINGS, "against the recipe", "seeds"), []
     for name in options.sets:
         dataset = Dataset.open(options.out / "data" / name)
         found = {choice: _over_seeds(choice, dataset, options) for choice in options.choices or CHOICES}
-        for choice, (ranks, values) in found.items():
-            _, users = np.unique(ranks.users.to_numpy(), return_inverse=True)
-            told = ""
-            if choice != DEFAULT and DEFAULT in found:
-                gain = paired_difference(values, found[DEFAULT][1], users, np.random.default_rng(0)).gain
-                told = f"{gain.value:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}]"
-            rows.append(f"| {name} | {choice} | {values.mean():.4f} | {told} | {len(options.seeds)} |")
-    print("\n".join(rows))
+        for choice, own in found.items():
+            gain = own.against(found.get(DEFAULT))
+            lines.append(f"| {' | '.join([name, choice, *own.cells, shown(gain), str(own.seeds)])} |")
+            changes = {**_rate(options), **_changes(choice, dataset)}
+            rows.append({"set": name, "choice": choice, "changes": changes, **own.to_json(found.get(DEFAULT))})
+    asked = {name: getattr(options, name) for name in ("sets", "choices", "seeds", "part", "rate")}
+    path = write_table(options.out / "ablations", rows, recipe=read_yaml(HERE / "real.yaml"), **asked)
+    print("\n".join([*lines, "", f"as numbers: {path}"]))
 
 
-def _over_seeds(choice: str, dataset: Dataset, options: argparse.Namespace) -> tuple[RankedTargets, np.ndarray]:
-    """The targets, and NDCG@10 of each as a mean over seeds."""
-    ranked = [_ranked(choice, seed, dataset, options) for seed in options.seeds]
-    return ranked[0], np.mean([ndcg(one.ranks, 10) for one in ranked], axis=0)
+def _over_seeds(choice: str, dataset: Dataset, options: argparse.Namespace) -> Measured:
+    settings = recipe(dataset, 0, options, _changes(choice, dataset))
+    counts_V = split_of(dataset.interactions, settings.split).train_counts(len(dataset.catalog))
+    return Measured.of([_ranked(choice, seed, dataset, options) for seed in options.seeds], counts_V)
 
 
 def _ranked(choice: str, seed: int, dataset: Dataset, options: argparse.Namespace) -> RankedTargets:
     settings = recipe(dataset, seed, options, {**_rate(options), **_changes(choice, dataset)})
-    digest = hashlib.blake2b(settings.model_dump_json().encode(), digest_size=4).hexdigest()  # another recipe is another row
-    name = f"{choice.replace(' ', '-').replace(',', '')}-{seed}-{options.part}-{digest}.parquet"
-    path = options.out / "ablations" / dataset.name / name
-    if not path.exists():
+    deciding = {"settings": settings, "data": dataset.fingerprint, "part": options.part}
+    name = name_of(f"{choice} {seed} {options.part}", deciding)
+
+    def make() -> RankedTargets:
         print(f"{dataset.name}: {choice}, seed {seed}", flush=True)
         model, _ = train([dataset], settings, console=Console(quiet=True))
         split = split_of(dataset.interactions, settings.split)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        rank_targets(ModelRanker.of(model, dataset, split), split, getattr(split, options.part)).save(path)
-    return RankedTargets.open(path)
+        return rank_targets(ModelRanker.of(model, dataset, split), split, getattr(split, options.part))
+
+    return ranked(options.out / "ablations" / dataset.name / f"{name}.parquet", deciding, make)
 
 
 def _rate(options: argparse.Namespace) -> dict[str, object]:
@@ -247,12 +246,13 @@ def parser_of(description: str | None, *, sets: Sequence[str], seeds: Sequence[i
     return parser
 
 
-def _options() -> argparse.Namespace:
+def command_line() -> argparse.ArgumentParser:
+    """What the script can be asked."""
     parser = parser_of(__doc__, sets=("office", "films"), seeds=(0, 1, 2))
     parser.add_argument("--part", choices=("validation", "test"), default="validation", help="the targets")
     parser.add_argument("--rate", type=float, help="the learning rate of all rows that say none; the recipe's by default")
     parser.add_argument("--choices", nargs="*", default=[], choices=list(CHOICES), metavar="CHOICE", help="all by default")
-    return parser.parse_args()
+    return parser
 
 
 if __name__ == "__main__":

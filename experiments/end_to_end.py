@@ -13,6 +13,8 @@ interrupted: what is done is not done again, and a training resumes. Two cores t
 
 from __future__ import annotations
 
+import argparse
+
 from experiments.real import PLATFORMS, ingested, parser_of, ran, trained
 
 END_TO_END = (
@@ -25,10 +27,7 @@ ROWS = ("popularity", "similarity", "frozen", "scratch", "zero-shot", "transferr
 
 def main() -> None:
     """Do what has not been done yet."""
-    parser = parser_of(__doc__)
-    parser.add_argument("--source", default="films", choices=list(PLATFORMS))
-    parser.add_argument("--target", default="office", choices=list(PLATFORMS))
-    options = parser.parse_args()
+    options = command_line().parse_args()
     for name in (options.source, options.target):
         ingested(name, options)
     settings = (*END_TO_END, "--training.epochs", EPOCHS["source"])
@@ -36,6 +35,14 @@ def main() -> None:
     command = ["compare", run, "--data", options.out / "data" / options.target]
     command += ["--out", options.out / "compare" / f"{options.target}-top1", "--rows", ",".join(ROWS)]
     ran([*command, "--seeds", options.seeds, "--training.epochs", EPOCHS["target"]])
+
+
+def command_line() -> argparse.ArgumentParser:
+    """What the script can be asked."""
+    parser = parser_of(__doc__)
+    parser.add_argument("--source", default="films", choices=list(PLATFORMS))
+    parser.add_argument("--target", default="office", choices=list(PLATFORMS))
+    return parser
 
 
 if __name__ == "__main__":

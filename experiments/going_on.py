@@ -7,7 +7,7 @@ or begins from scratch. All are measured on the test targets of the whole platfo
 
     PYTHONPATH=. python experiments/going_on.py --data DATASET --minilm FOLDER --out OUT
 
-It can be interrupted: what is done is not done again.
+It can be interrupted: what is done is not done again, and a training resumes.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from experiments.keeping import name_of
 from rich.console import Console
 
 from transrec import Catalog, Dataset, Interactions, TrainSettings, train
 from transrec.evaluation.protocol import Evaluation, compare
 from transrec.recipes.continuing import ContinueSettings, carry_on
 from transrec.recipes.evaluate import evaluate
+from transrec.runs import CARD
 
 QUIET = Console(quiet=True)
 BEFORE = 0.7
@@ -32,31 +34,38 @@ METRIC = "NDCG@10"
 
 def main() -> None:
     """Make what is not there yet, and print what came out."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--minilm", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    options = parser.parse_args()
-    if not (options.out / "now").exists():
-        cut(Dataset.open(options.data), options.out)
-    now, run = options.out / "now", options.out / "run"
-    settings = of_texts(options.minilm)
+    options = command_line().parse_args()
+    whole, settings = Dataset.open(options.data), of_texts(options.minilm)
+    out = options.out / name_of("going on", settings, whole.fingerprint, BEFORE)
+    if not (out / "now").exists():
+        cut(whole, out)
+    now, run = out / "now", out / "run"
     short = settings.updated({"training": {"epochs": 1}})
-    if not run.exists():
-        train([options.out / "before"], settings, run, console=QUIET)
+    if not (run / CARD).exists():
+        train([out / "before"], settings, run, resume=run.exists(), console=QUIET)
     found = {"the earlier run": measured(run, now)}
     for name, own in (("4 epochs", settings), ("1 epoch", short)):
-        if not (place := options.out / f"scratch, {name}").exists():
-            train([now], own, place, console=QUIET)
+        if not ((place := out / f"scratch, {name}") / CARD).exists():
+            train([now], own, place, resume=place.exists(), console=QUIET)
         found[place.name] = measured(place, now)
         for replay in (0.0, 0.5):
-            if not (place := options.out / f"gone on, {name}, replay {replay:g}").exists():
-                carry_on(run, now, own, place, continuing=ContinueSettings(replay=replay), console=QUIET)
+            if not ((place := out / f"gone on, {name}, replay {replay:g}") / CARD).exists():
+                going = ContinueSettings(replay=replay)
+                carry_on(run, now, own, place, continuing=going, resume=place.exists(), console=QUIET)
             found[place.name] = measured(place, now)
             print(place.name, json.loads((place / "continued.json").read_text())["check"])
     for name, own in found.items():
         against = compare(own, found["scratch, 4 epochs"], metric=METRIC).gain
         print(f"{name}: {own.overall.metrics[METRIC]}; against scratch, 4 epochs {against}")
+
+
+def command_line() -> argparse.ArgumentParser:
+    """What the script can be asked."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--minilm", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    return parser
 
 
 def cut(whole: Dataset, out: Path) -> None:

@@ -2,32 +2,34 @@
 
 A model is trained on a share of the target's users, from scratch or from a run, of which one part after the other is left
 behind, or which learns in another way. It is measured on the validation targets of all users, most of whom it has never
-seen; the test targets stay sealed. Means over seeds; differences from training from scratch are paired by user.
+seen; ``--part test`` opens the test targets, for what is chosen. Means over seeds; differences from training from scratch are
+paired by user.
 
 ::
 
     PYTHONPATH=. python experiments/moving.py --out OUT --pairs office:films+fashion+books fashion:films
 
-``OUT`` is the folder of ``experiments/real.py``, which made the datasets and the runs. It can be interrupted: what is done
-is not done again.
+``OUT`` is the folder of ``experiments/real.py``, which made the datasets and the runs; a run is named as there, or with its
+digest where there are several of that name. It can be interrupted: what is done is not done again. The tables are in
+``OUT/moving``, too, as numbers.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import numpy as np
+from experiments.keeping import name_of, ranked, run_called, weights_of, write_table
+from experiments.measuring import HEADINGS, Measured, heading, shown
 from rich.console import Console
 
 from transrec import Dataset, TrainSettings, TransferSettings, train, transfer
-from transrec.data.splits import SplitSettings, split_of
-from transrec.evaluation.intervals import paired_difference
-from transrec.evaluation.metrics import ndcg
+from transrec.data.splits import split_of
 from transrec.evaluation.ranks import ModelRanker, RankedTargets, rank_targets
-from transrec.model import TransRec
+from transrec.model import ModelSettings, TransRec
 from transrec.runs import RunRecord
 
 SCRATCH = "nothing: from scratch"
@@ -69,40 +71,47 @@ MOVES: dict[str, Move] = {
 
 def main() -> None:
     """Make what is not there yet, and print the table."""
-    options = _options()
-    rows = ["| target | from | what moves | NDCG@10 | against scratch | seeds |", "|---|---|---|---|---|---|"]
+    options = command_line().parse_args()
+    lines, rows = heading("target", "from", "what moves", *HEADINGS, "against scratch", "seeds"), []
     for pair in options.pairs:
         target, source = pair.split(":")
-        dataset = Dataset.open(options.out / "data" / target)
-        scratch = np.zeros(0)
+        dataset, run = Dataset.open(options.out / "data" / target), run_called(source, options.out / "runs")
+        scratch = None
         for name in [SCRATCH, *(move for move in options.moves or MOVES if move != SCRATCH)]:
-            ranked = [_ranked(name, seed, dataset, source, options) for seed in options.seeds]
-            values = np.mean([ndcg(one.ranks, 10) for one in ranked], axis=0)
-            _, users = np.unique(ranked[0].users.to_numpy(), return_inverse=True)
-            told = ""
-            if name == SCRATCH:
-                scratch = values
-            else:
-                gain = paired_difference(values, scratch, users, np.random.default_rng(0)).gain
-                told = f"{gain.value:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}]"
-            rows.append(f"| {target} | {source} | {name} | {values.mean():.4f} | {told} | {len(options.seeds)} |")
-    print("\n".join(rows))
+            own = _over_seeds(name, dataset, run, options)
+            scratch = scratch or own
+            told = [target, source, name, *own.cells, shown(own.against(scratch)), str(own.seeds)]
+            lines.append(f"| {' | '.join(told)} |")
+            rows.append({"target": target, "run": run.name, "moves": name, **asdict(MOVES[name]), **own.to_json(scratch)})
+    weights = {row["run"]: weights_of(options.out / "runs" / str(row["run"])) for row in rows}
+    asked = {name: getattr(options, name) for name in ("pairs", "moves", "seeds", "share", "part")}
+    path = write_table(options.out / "moving", rows, weights=weights, **asked)
+    print("\n".join([*lines, "", f"as numbers: {path}"]))
 
 
-def _ranked(name: str, seed: int, dataset: Dataset, source: str, options: argparse.Namespace) -> RankedTargets:
-    folder = options.out / "moving" / f"{dataset.name}-{source}-{options.share}"
-    path = folder / f"{name.replace(' ', '-').replace(',', '')}-{seed}.parquet"
-    if not path.exists():
-        print(f"{dataset.name} from {source}: {name}, seed {seed}", flush=True)
-        model, split = _trained(MOVES[name], seed, dataset, options.out / "runs" / source, options.share)
-        few, whole = split_of(dataset.interactions, split), split_of(dataset.interactions, SplitSettings())
-        path.parent.mkdir(parents=True, exist_ok=True)
-        rank_targets(ModelRanker.of(model, dataset, few), few, whole.validation).save(path)
-    return RankedTargets.open(path)
+def _over_seeds(name: str, dataset: Dataset, run: Path, options: argparse.Namespace) -> Measured:
+    whole = split_of(dataset.interactions, RunRecord.read(run).split)
+    found = [_ranked(name, seed, dataset, run, options) for seed in options.seeds]
+    return Measured.of(found, whole.train_counts(len(dataset.catalog)))
 
 
-def _trained(move: Move, seed: int, dataset: Dataset, run: Path, share: float) -> tuple[TransRec, SplitSettings]:
-    """A model of the run's form and settings, trained on a share of the users."""
+def _ranked(name: str, seed: int, dataset: Dataset, run: Path, options: argparse.Namespace) -> RankedTargets:
+    settings = _settings(MOVES[name], seed, dataset, run, options.share)
+    start = None if isinstance(settings, TrainSettings) else weights_of(run)
+    deciding = {"settings": settings, "start": start, "data": dataset.fingerprint, "part": options.part}
+    folder = options.out / "moving" / f"{dataset.name}-{run.name}-{options.share:g}"
+
+    def make() -> RankedTargets:
+        print(f"{dataset.name} from {run.name}: {name}, seed {seed}", flush=True)
+        model = _trained(settings, dataset, run)
+        few, whole = (split_of(dataset.interactions, split) for split in (settings.split, RunRecord.read(run).split))
+        return rank_targets(ModelRanker.of(model, dataset, few), few, getattr(whole, options.part))
+
+    return ranked(folder / f"{name_of(f'{name} {seed} {options.part}', deciding)}.parquet", deciding, make)
+
+
+def _settings(move: Move, seed: int, dataset: Dataset, run: Path, share: float) -> TrainSettings | TransferSettings:
+    """The run's own settings, for a share of the users, and for a model of the run's form where it is from scratch."""
     record = RunRecord.read(run)
     document = {
         "objective": record.objective,
@@ -110,25 +119,37 @@ def _trained(move: Move, seed: int, dataset: Dataset, run: Path, share: float) -
         "split": {**record.split.model_dump(mode="json"), "users": share},
         "tune": move.tune or record.tune,
     }
-    quiet = Console(quiet=True)
     if move.rules is not None:
-        settings = TransferSettings.from_mapping({**document, "rules": list(move.rules)})
-        return transfer(run, dataset, settings, console=quiet)[0], settings.split
-    source = TransRec.load(run)
-    form = source.settings.model_dump(mode="json")
-    form["items"] |= {"platforms": 1, "modalities": [m for m in dataset.catalog.modalities if m in source.items.encoders]}
-    fresh = TrainSettings.from_mapping({**document, "model": form})
-    return train([dataset], fresh, console=quiet)[0], fresh.split
+        return TransferSettings.from_mapping({**document, "rules": list(move.rules)})
+    form = _form(run)
+    names = [name for name in dataset.catalog.modalities if name in form.items.modalities]
+    own = form.model_dump(mode="json")
+    own["items"] |= {"platforms": 1, "modalities": names}
+    return TrainSettings.from_mapping({**document, "model": own})
 
 
-def _options() -> argparse.Namespace:
+@functools.cache
+def _form(run: Path) -> ModelSettings:
+    return TransRec.load(run).settings
+
+
+def _trained(settings: TrainSettings | TransferSettings, dataset: Dataset, run: Path) -> TransRec:
+    quiet = Console(quiet=True)
+    if isinstance(settings, TransferSettings):
+        return transfer(run, dataset, settings, console=quiet)[0]
+    return train([dataset], settings, console=quiet)[0]
+
+
+def command_line() -> argparse.ArgumentParser:
+    """What the script can be asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="the folder of experiments/real.py")
     parser.add_argument("--pairs", nargs="+", default=["office:films+fashion+books", "fashion:films"], metavar="TARGET:RUN")
     parser.add_argument("--moves", nargs="*", default=[], choices=list(MOVES), help="all by default")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--share", type=float, default=0.1, help="of the target's users, who train")
-    return parser.parse_args()
+    parser.add_argument("--part", choices=("validation", "test"), default="validation", help="the targets")
+    return parser
 
 
 if __name__ == "__main__":

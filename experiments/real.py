@@ -9,7 +9,8 @@ so they are not part of this repository.
 
     PYTHONPATH=. python experiments/real.py --data-root DATA --minilm FOLDER --squeezenet FILE --out OUT
 
-It can be interrupted: what is done is not done again, and a training resumes. ``--only films office`` does a part.
+It can be interrupted: what is done is not done again, and a training resumes. ``--only films office`` does a part. Runs are in
+``OUT/runs``, documents and figures of the comparisons in ``OUT/results``, each with a digest of what decides it in its name.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from experiments.keeping import name_of
+
+from transrec import Dataset, TrainSettings
 from transrec.runs import CARD
 
 HERE = Path(__file__).parent
@@ -51,7 +55,8 @@ COMPARISONS = {
     "books": ("films+fashion", ()),
     "films": ("fashion", ()),
 }
-"""By target: what is transferred to it, and more options; rates are tried where a training takes less than a minute."""
+"""By target: what is transferred to it, and, without --rates, more options; rates are tried where a training takes less than a
+minute."""
 
 SEVERAL = ("office", "fashion", "books", "films")
 """Targets that are compared over several seeds and with few users, too."""
@@ -64,16 +69,17 @@ ROWS = (*SIMPLE, "identity", "identity-counts", "no-counts", *OURS, "plus-identi
 
 def main() -> None:
     """Do what has not been done yet, and print the table of what came out."""
-    options = _options()
+    options = command_line().parse_args()
     for name in PLATFORMS:
         ingested(name, options)
+    found = []
     for target in COMPARISONS:
         if _wanted(target, options):
-            _compare(target, ROWS, "rows", ("--seeds", "0"), options)
+            found.append(_compare(target, options.rows or ",".join(ROWS), "rows", ("--seeds", "0"), options))
             if target in SEVERAL:
                 chosen = ("--seeds", options.seeds, "--fractions", options.fractions)
-                _compare(target, (*SIMPLE, *OURS), "seeds", chosen, options)
-    print(_summary(options.out))
+                found.append(_compare(target, options.rows or ",".join((*SIMPLE, *OURS)), "seeds", chosen, options))
+    print(_summary(found))
 
 
 def parser_of(description: str | None) -> argparse.ArgumentParser:
@@ -87,11 +93,20 @@ def parser_of(description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
-def _options() -> argparse.Namespace:
+def command_line() -> argparse.ArgumentParser:
+    """What the script can be asked."""
     parser = parser_of(__doc__)
     parser.add_argument("--only", nargs="*", default=[], help="targets to do, such as films or office; all by default")
     parser.add_argument("--fractions", default="0.1,1", help="shares of the target's users, of the comparisons")
-    return parser.parse_args()
+    parser.add_argument("--rows", default="", help="of all comparisons, separated by commas; see ROWS by default")
+    parser.add_argument(
+        "--rate", type=float, help="learning rate of the sources and so of all rows; as in real.yaml by default"
+    )
+    parser.add_argument(
+        "--rates", default="", help="factors of it that trained rows try, as 1,2; see COMPARISONS by default"
+    )
+    parser.add_argument("--budget", default="", help="of few users: best, steps or epochs; what compare has by default")
+    return parser
 
 
 def _wanted(name: str, options: argparse.Namespace) -> bool:
@@ -110,30 +125,40 @@ def ingested(name: str, options: argparse.Namespace) -> None:
 
 
 def trained(name: str, platforms: Sequence[str], options: argparse.Namespace, *, settings: Sequence[str] = ()) -> Path:
-    """The run of this name, trained now if it is not, with more settings than those of ``CONFIG``."""
-    run = options.out / "runs" / name
-    if (run / CARD).exists():
-        return run
-    command = ["train", *(options.out / "data" / platform for platform in platforms), "--out", run, "--config", CONFIG]
-    command += ["--model.items.text.backbone", options.minilm]
-    command += ["--model.items.custom-options.image.weights", options.squeezenet]
-    ran([*command, *settings, *(["--resume"] if run.exists() else [])])
+    """The run of this name, trained now if it is not, with more settings than those of ``CONFIG``.
+
+    The folder's name ends in a digest of these settings, of the file's and the library's, of the encoders and of the data.
+    """
+    folders = [options.out / "data" / platform for platform in platforms]
+    command = ["--model.items.text.backbone", options.minilm]
+    command += ["--model.items.custom-options.image.weights", options.squeezenet, *settings]
+    prints = [Dataset.open(folder).fingerprint for folder in folders]
+    run = options.out / "runs" / name_of(name, TrainSettings.from_yaml(CONFIG), command, prints)
+    if not (run / CARD).exists():
+        ran(["train", *folders, "--out", run, "--config", CONFIG, *command, *(["--resume"] if run.exists() else [])])
     return run
 
 
-def _compare(target: str, rows: tuple[str, ...], name: str, chosen: tuple[str, ...], options: argparse.Namespace) -> None:
-    """One comparison; what it has in common with another of the same target is kept by ``compare`` itself."""
-    kept = options.out / "results" / f"{target}-{name}.json"
-    if kept.exists():
-        return
-    source, more = COMPARISONS[target]
-    run = trained(source, SOURCES[source], options)
-    out = options.out / "compare" / target
-    command = ["compare", run, "--data", options.out / "data" / target, "--out", out]
-    ran([*command, "--rows", ",".join(rows), *chosen, *more])
+def learning(options: argparse.Namespace) -> tuple[str, ...]:
+    """The flags of the learning rate that is asked for, if one is."""
+    return () if options.rate is None else ("--training.learning-rate", str(options.rate))
+
+
+def _compare(target: str, rows: str, name: str, chosen: tuple[str, ...], options: argparse.Namespace) -> Path:
+    """One comparison, and where its document is kept; ``compare`` itself finds what of it is done."""
+    source, usual = COMPARISONS[target]
+    run = trained(source, SOURCES[source], options, settings=learning(options))
+    more = [*chosen, *(("--rates", options.rates) if options.rates else usual)]
+    more += ["--budget", options.budget] if options.budget else []
+    out, data = options.out / "compare" / target, options.out / "data" / target
+    ran(["compare", run, "--data", data, "--out", out, "--rows", rows, *more])
+    kept = (
+        options.out / "results" / f"{name_of(f'{target} {name}', run.name, rows, more, Dataset.open(data).fingerprint)}.json"
+    )
     kept.parent.mkdir(parents=True, exist_ok=True)
     for file in ("compare.png", "compare.json"):
         shutil.copy(out / file, kept.with_suffix(Path(file).suffix))
+    return kept
 
 
 def ran(command: list[object]) -> None:
@@ -149,11 +174,11 @@ def ran(command: list[object]) -> None:
     print(f"  took {time.monotonic() - start:.0f} s", flush=True)
 
 
-def _summary(out: Path) -> str:
-    """All comparisons as one Markdown table, and their sentences."""
+def _summary(paths: Sequence[Path]) -> str:
+    """Comparisons as one Markdown table, and their sentences."""
     lines = ["| comparison | row | HR@10 | NDCG@10 | HR@50 | NDCG@10 cold | NDCG@10 tail |", "|---|" + "---|" * 6]
     sentences = []
-    for path in sorted((out / "results").glob("*.json")):
+    for path in paths:
         document = json.loads(path.read_text())
         sentences.append(f"{path.stem}: {document['sentence']}")
         lines += [_line(path.stem, row) for row in document["rows"]]

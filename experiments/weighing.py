@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 from experiments.ablations import parser_of, recipe
+from experiments.keeping import name_of
 from rich.console import Console
 
 from transrec import Dataset, TransRec, train
@@ -39,7 +40,7 @@ COLD, TAIL = "0 (cold)", "0-4 (tail)"
 
 def main() -> None:
     """Do what has not been done yet, and print the table."""
-    options = parser_of(__doc__, sets=("office",), seeds=(0,)).parse_args()
+    options = command_line().parse_args()
     rows = ["| set | popularity times | added to what is new | all | cold | tail | seeds |", "|---|---|---|---|---|---|---|"]
     for name in options.sets:
         dataset = Dataset.open(options.out / "data" / name)
@@ -51,12 +52,18 @@ def main() -> None:
     print("\n".join(rows))
 
 
+def command_line() -> argparse.ArgumentParser:
+    """What the script can be asked."""
+    return parser_of(__doc__, sets=("office",), seeds=(0,))
+
+
 def _trained(dataset: Dataset, seed: int, options: argparse.Namespace) -> Path:
     """The run of this seed, trained now if it is not."""
-    run = options.out / "weighing" / f"{dataset.name}-{seed}"
+    settings = recipe(dataset, seed, options)
+    run = options.out / "weighing" / name_of(f"{dataset.name}-{seed}", settings, dataset.fingerprint)
     if not (run / CARD).exists():
         print(f"{dataset.name}, seed {seed}", flush=True)
-        train([dataset], recipe(dataset, seed, options), run, resume=run.exists(), console=Console(quiet=True))
+        train([dataset], settings, run, resume=run.exists(), console=Console(quiet=True))
     return run
 
 

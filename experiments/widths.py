@@ -44,11 +44,7 @@ ROWS: dict[str, tuple[str, ...]] = {
 
 def main() -> None:
     """Do what has not been done yet, and print the table."""
-    parser = parser_of(__doc__)
-    parser.add_argument("--only", nargs="*", default=["office"], choices=list(PLATFORMS), help="the platforms")
-    parser.add_argument("--rate", type=float, default=0.001, help="the learning rate of all rows")
-    parser.add_argument("--rows", nargs="*", default=list(ROWS), choices=list(ROWS))
-    options = parser.parse_args()
+    options = command_line().parse_args()
     seeds = [int(seed) for seed in options.seeds.split(",")]
     print(f"| set | row | {' | '.join(map(str, WIDTHS))} |\n|---|---|{'---|' * len(WIDTHS)}")
     for name in options.only:
@@ -67,6 +63,15 @@ def main() -> None:
                     whole = values, users
                 cells[width] = _cell(values, users, whole)
             print(f"| {name} | {row} | {' | '.join(cells.get(width, '') for width in WIDTHS)} |", flush=True)
+
+
+def command_line() -> argparse.ArgumentParser:
+    """What the script can be asked."""
+    parser = parser_of(__doc__)
+    parser.add_argument("--only", nargs="*", default=["office"], choices=list(PLATFORMS), help="the platforms")
+    parser.add_argument("--rate", type=float, default=0.001, help="the learning rate of all rows")
+    parser.add_argument("--rows", nargs="*", default=list(ROWS), choices=list(ROWS))
+    return parser
 
 
 def _run(name: str, row: str, seed: int, options: argparse.Namespace) -> Path:

@@ -1,0 +1,174 @@
+"""The scripts of experiments/ on small worlds: what they find done is what would come out, and nothing else."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from transrec import Dataset, train
+from transrec.data.worlds import World
+from transrec.items.scratch import new_text_backbone
+from transrec.runs import CARD
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+
+
+def script(name: str) -> ModuleType:
+    return importlib.import_module(f"experiments.{name}")
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """A folder with two small platforms of texts, and an untrained network in the place of MiniLM beside it."""
+    world = World.make(np.random.default_rng(0), topics=4)
+    for place, name in enumerate(("small", "other")):
+        generator = np.random.default_rng(place + 1)
+        dataset = world.platform(name, users=60, items=80, generator=generator, modalities="text")
+        dataset.save(tmp_path / "out" / "data" / name)
+        if name == "small":
+            new_text_backbone(dataset.catalog.column("text").to_list(), tmp_path / "bert", width=16, layers=1, heads=2)
+    return tmp_path / "out"
+
+
+Said = Callable[..., tuple[dict[str, list[str]], int, dict[str, Any]]]
+
+
+@pytest.fixture
+def said(out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Said:
+    """Call a script; its rows by name, how many models it made for them, and the table as numbers."""
+
+    def call(module: ModuleType, *words: object) -> tuple[dict[str, list[str]], int, dict[str, Any]]:
+        monkeypatch.setattr(sys, "argv", [module.__name__, "--out", str(out), *map(str, words)])
+        module.main()
+        lines = capsys.readouterr().out.splitlines()
+        cells = [line.strip("| ").split(" | ") for line in lines if line.startswith(("| small", "| other"))]
+        first = next(place for place, cell in enumerate(cells[0]) if cell.startswith("0.") or cell == "")
+        rows = {row[first - 1]: row[first:] for row in cells}
+        table = json.loads(Path(lines[-1].removeprefix("as numbers: ")).read_text())
+        return rows, sum("seed" in line and not line.startswith("|") for line in lines), table
+
+    return call
+
+
+def test_the_ablations_are_made_once_for_each_recipe(out: Path, said: Said) -> None:
+    module = script("ablations")
+    words = ["--minilm", out.parent / "bert", "--squeezenet", "none", "--sets", "small", "--seeds", 0]
+    words += ["--choices", module.DEFAULT, "one layer"]
+    rows, made, table = said(module, *words)
+    assert list(rows) == [module.DEFAULT, "one layer"] and made == 2
+    [recipe, one] = table["rows"]
+    assert one["changes"] == {"model.users.layers": 1} and one["seeds"] == 1 and "torch" in table["versions"]
+    told = recipe["metrics"]
+    assert [f"{told[name]:.4f}" for name in ("HR@10", "NDCG@10")] == rows[module.DEFAULT][:2]
+    assert one["metrics"]["NDCG@10"] - told["NDCG@10"] == pytest.approx(one["gain"]["value"])
+    assert said(module, *words)[:2] == (rows, 0)
+    alone = words[:-1]
+    assert said(module, *alone, "--rate", 0.01)[1] == 1, "another learning rate is another result"
+    dataset = Dataset.open(out / "data" / "small")
+    events = dataset.interactions.to_frame()
+    fewer = type(dataset.interactions).from_columns(events.filter(events["user"] != dataset.interactions.users[0]))
+    Dataset(dataset.catalog, fewer, "small").save(out / "fewer")
+    shutil.rmtree(out / "data" / "small")
+    (out / "fewer").rename(out / "data" / "small")
+    assert said(module, *alone)[1] == 1, "other events give another result"
+
+
+def test_the_moves_are_made_once_for_each_run(out: Path, said: Said) -> None:
+    module, recipes = script("moving"), script("ablations")
+    options = argparse.Namespace(minilm=out.parent / "bert", squeezenet="none")
+    other = Dataset.open(out / "data" / "other")
+    for seed in (0, 1):
+        settings = recipes.recipe(other, seed, options, {"training.epochs": 1})
+        train([other], settings, out / "runs" / f"other-0000000{seed}", console=Console(quiet=True))
+    words = ["--seeds", 0, "--share", 1, "--moves", "everything, projections aligned", "--pairs"]
+    with pytest.raises(SystemExit, match="has 2 runs called other: these are: other-00000000, other-00000001; name one"):
+        said(module, *words, "small:other")
+    with pytest.raises(SystemExit, match="has no runs called none: experiments/real.py trains it"):
+        said(module, *words, "small:none")
+    (out / "runs" / "other-00000001").rename(out / "later")
+    rows, made, table = said(module, *words, "small:other")
+    assert list(rows) == [module.SCRATCH, "everything, projections aligned"] and made == 2
+    assert table["rows"][0]["gain"] is None and table["rows"][1]["gain"]["value"] > -1
+    assert said(module, *words, "small:other")[:2] == (rows, 0)
+    assert said(module, *words, "small:other", "--part", "test")[1] == 2
+    shutil.rmtree(out / "runs" / "other-00000000")
+    (out / "later").rename(out / "runs" / "other-00000000")
+    script("keeping").weights_of.cache_clear()  # of one call of the script
+    assert said(module, *words, "small:other")[1] == 1, "from other weights, it is another transfer; scratch is the same"
+
+
+@pytest.fixture
+def commands(out: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """What experiments/real.py would call; runs that it would train are there afterwards."""
+    called: list[list[str]] = []
+
+    def ran(command: list[object]) -> None:
+        words = [str(word) for word in command]
+        called.append(words)
+        place = Path(words[words.index("--out") + 1])
+        place.mkdir(parents=True, exist_ok=True)
+        for name in (CARD,) if words[0] == "train" else ("compare.json", "compare.png"):
+            (place / name).write_text(json.dumps({"asked": words, "rows": [], "sentence": " ".join(words)}))
+
+    for name in script("real").PLATFORMS:
+        shutil.copytree(out / "data" / "small", out / "data" / name)
+    monkeypatch.setattr(script("real"), "ran", ran)
+    return called
+
+
+def verbs(commands: list[list[str]]) -> list[str]:
+    found = [command[0] for command in commands]
+    commands.clear()
+    return found
+
+
+def test_the_comparisons_are_asked_for_again(
+    out: Path, commands: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = script("real")
+    fixed = ["--data-root", "none", "--minilm", "bert", "--squeezenet", "none", "--out", str(out), "--only", "office"]
+
+    def called(*words: str) -> list[str]:
+        monkeypatch.setattr(sys, "argv", ["real.py", *fixed, *words])
+        module.main()
+        return verbs(commands)
+
+    assert called("--seeds", "0") == ["train", "compare", "compare"]
+    assert called("--seeds", "0,1,2") == ["compare", "compare"]
+    assert "--seeds 0,1,2" in capsys.readouterr().out
+    assert len(list((out / "results").glob("*.json"))) == 3, "the first of each is the same"
+    assert called("--rate", "0.001") == ["train", "compare", "compare"]
+    monkeypatch.setattr(sys, "argv", ["real.py", *fixed, "--rates", "1,2", "--budget", "epochs", "--rows", "scratch"])
+    module.main()
+    for command in commands:
+        assert command[-4:] == ["--rates", "1,2", "--budget", "epochs"] and command[command.index("--rows") + 1] == "scratch"
+    commands.clear()
+    changed = out.parent / "real.yaml"
+    changed.write_text(module.CONFIG.read_text().replace("layers: 2", "layers: 3"))
+    monkeypatch.setattr(module, "CONFIG", changed)
+    assert called("--seeds", "0") == ["train", "compare", "compare"], "other settings are another run"
+
+
+def test_widths_are_trained_anew_at_another_rate(out: Path, commands: list[list[str]]) -> None:
+    module = script("widths")
+    found = set()
+    for rate in ("0.001", "0.002", "0.001"):
+        words = ["--data-root", "none", "--minilm", "bert", "--squeezenet", "none", "--out", str(out), "--rate", rate]
+        found.add(module._run("office", "plain", 0, module.command_line().parse_args(words)))
+    assert len(found) == 2 and verbs(commands) == ["train", "train"]
