@@ -15,7 +15,9 @@ The table is in ``OUT/ablations``, too, as numbers.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+import functools
+import operator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from experiments.keeping import name_of, ranked, write_table
@@ -54,9 +56,27 @@ def published() -> dict[str, object]:
     return {**items, **model, **training, "stages": paper["stages"], "objective": paper["objective"]}
 
 
+def defaults() -> dict[str, object]:
+    """Everything that experiments/real.yaml says of other things than encoders, as the library has it by itself."""
+    encoders = ("model.items.text.", "model.items.custom.", "tune")
+    plain = TrainSettings().model_dump(mode="json")
+    said = [name for name in _leaves(read_yaml(HERE / "real.yaml")) if not name.startswith(encoders)]
+    return {name: functools.reduce(operator.getitem, name.split("."), plain) for name in said}
+
+
+def _leaves(section: Mapping[str, object], above: str = "") -> Iterator[str]:
+    """The dotted names of what a document says."""
+    for name, value in section.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}"
+
+
 CHOICES: dict[str, dict[str, object]] = {
     DEFAULT: {},
     "as published, but for its encoders": published(),
+    "the library's defaults, frozen": defaults(),
     # ---- towers
     "neither born similar": {"model.items.start": "random", "model.users.start": "fresh"},
     "projections not born similar": {"model.items.start": "random"},
@@ -78,6 +98,7 @@ CHOICES: dict[str, dict[str, object]] = {
     "modality dropout": {"model.items.modality_dropout": 0.2},
     "text alone": {"model.items.modalities": ["text"]},
     IDS: {},
+    f"not shrunk, {IDS}": {"model.items.identity.shrinkage": 0.0},
     f"not shrunk, but dropped now and then, {IDS}": {
         "model.items.identity.shrinkage": 0.0,
         "model.items.modality_dropout": 0.2,
@@ -86,6 +107,8 @@ CHOICES: dict[str, dict[str, object]] = {
     f"shrunk by 100, {IDS}": {"model.items.identity.shrinkage": 100.0},
     # ---- scores
     "inner product": {"model.scorer": "dot"},
+    "temperature from 0.1": {"model.temperature": 0.1},
+    "temperature from 0.02": {"model.temperature": 0.02},
     "scores of views": {"model.scorer": "views"},
     "scores of views, mean": {"model.scorer": "views", "model.fusing": "static"},
     "without counts": {"model.prior": "none"},

@@ -50,10 +50,9 @@ def run_called(name: str, runs: Path) -> Path:
     found = sorted(runs.glob(f"{name}-{'[0-9a-f]' * 8}"))
     if len(found) == 1:
         return found[0]
-    several = (
-        f"these are: {', '.join(run.name for run in found)}; name one of them" if found else "experiments/real.py trains it"
-    )
-    raise SystemExit(f"{runs} has {len(found) or 'no'} runs called {name}: {several}")
+    if not found:
+        raise SystemExit(f"{runs} has no run called {name}: experiments/real.py trains it")
+    raise SystemExit(f"{runs} has {len(found)} runs called {name}: name one of {', '.join(run.name for run in found)}")
 
 
 def ranked(path: Path, deciding: Mapping[str, object], make: Callable[[], RankedTargets]) -> RankedTargets:

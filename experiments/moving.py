@@ -2,8 +2,8 @@
 
 A model is trained on a share of the target's users, from scratch or from a run, of which one part after the other is left
 behind, or which learns in another way. It is measured on the validation targets of all users, most of whom it has never
-seen; ``--part test`` opens the test targets, for what is chosen. Means over seeds; differences from training from scratch are
-paired by user.
+seen; ``--part test`` opens the test targets, for what is chosen. Means over seeds; differences from training from scratch
+are paired by user.
 
 ::
 

@@ -9,8 +9,8 @@ so they are not part of this repository.
 
     PYTHONPATH=. python experiments/real.py --data-root DATA --minilm FOLDER --squeezenet FILE --out OUT
 
-It can be interrupted: what is done is not done again, and a training resumes. ``--only films office`` does a part. Runs are in
-``OUT/runs``, documents and figures of the comparisons in ``OUT/results``, each with a digest of what decides it in its name.
+It can be interrupted: what is done is not done again, and a training resumes. ``--only films office`` does a part. Runs are
+in ``OUT/runs``, documents and figures of the comparisons in ``OUT/results``, each named with a digest of what decides it.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ COMPARISONS = {
     "books": ("films+fashion", ()),
     "films": ("fashion", ()),
 }
-"""By target: what is transferred to it, and, without --rates, more options; rates are tried where a training takes less than a
-minute."""
+"""By target: what is transferred to it, and more options where --rates are not given; rates are tried where a training takes
+less than a minute."""
 
 SEVERAL = ("office", "fashion", "books", "films")
 """Targets that are compared over several seeds and with few users, too."""
@@ -99,12 +99,8 @@ def command_line() -> argparse.ArgumentParser:
     parser.add_argument("--only", nargs="*", default=[], help="targets to do, such as films or office; all by default")
     parser.add_argument("--fractions", default="0.1,1", help="shares of the target's users, of the comparisons")
     parser.add_argument("--rows", default="", help="of all comparisons, separated by commas; see ROWS by default")
-    parser.add_argument(
-        "--rate", type=float, help="learning rate of the sources and so of all rows; as in real.yaml by default"
-    )
-    parser.add_argument(
-        "--rates", default="", help="factors of it that trained rows try, as 1,2; see COMPARISONS by default"
-    )
+    parser.add_argument("--rate", type=float, help="learning rate of sources and rows; that of real.yaml by default")
+    parser.add_argument("--rates", default="", help="factors of it that rows try, such as 1,2; see COMPARISONS by default")
     parser.add_argument("--budget", default="", help="of few users: best, steps or epochs; what compare has by default")
     return parser
 
@@ -152,9 +148,8 @@ def _compare(target: str, rows: str, name: str, chosen: tuple[str, ...], options
     more += ["--budget", options.budget] if options.budget else []
     out, data = options.out / "compare" / target, options.out / "data" / target
     ran(["compare", run, "--data", data, "--out", out, "--rows", rows, *more])
-    kept = (
-        options.out / "results" / f"{name_of(f'{target} {name}', run.name, rows, more, Dataset.open(data).fingerprint)}.json"
-    )
+    named = name_of(f"{target} {name}", run.name, rows, more, Dataset.open(data).fingerprint)
+    kept = options.out / "results" / f"{named}.json"
     kept.parent.mkdir(parents=True, exist_ok=True)
     for file in ("compare.png", "compare.json"):
         shutil.copy(out / file, kept.with_suffix(Path(file).suffix))

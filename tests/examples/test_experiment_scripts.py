@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from transrec import Dataset, train
+from transrec import Dataset, TrainSettings, train
 from transrec.data.worlds import World
 from transrec.items.scratch import new_text_backbone
 from transrec.runs import CARD
@@ -89,6 +89,20 @@ def test_the_ablations_are_made_once_for_each_recipe(out: Path, said: Said) -> N
     assert said(module, *alone)[1] == 1, "other events give another result"
 
 
+def test_every_choice_is_a_recipe(out: Path) -> None:
+    module = script("ablations")
+    dataset = Dataset.open(out / "data" / "small")
+    options = argparse.Namespace(minilm="bert", squeezenet="none")
+    made = {choice: module.recipe(dataset, 0, options, module._changes(choice, dataset)) for choice in module.CHOICES}
+    assert len({settings.model_dump_json() for settings in made.values()}) >= len(made) - 1, "text alone is the recipe here"
+    plain, usual = TrainSettings(), made["the library's defaults, frozen"]
+    encoders = ("text", "custom", "custom_options", "modalities")
+    items = usual.model.items.model_copy(update={name: getattr(plain.model.items, name) for name in encoders})
+    assert usual.model.model_copy(update={"items": items}) == plain.model
+    assert usual.objective == plain.objective and usual.tune == "frozen"
+    assert usual.training == plain.training.updated({"precision": "float32", "tensorboard": False})
+
+
 def test_the_moves_are_made_once_for_each_run(out: Path, said: Said) -> None:
     module, recipes = script("moving"), script("ablations")
     options = argparse.Namespace(minilm=out.parent / "bert", squeezenet="none")
@@ -97,9 +111,9 @@ def test_the_moves_are_made_once_for_each_run(out: Path, said: Said) -> None:
         settings = recipes.recipe(other, seed, options, {"training.epochs": 1})
         train([other], settings, out / "runs" / f"other-0000000{seed}", console=Console(quiet=True))
     words = ["--seeds", 0, "--share", 1, "--moves", "everything, projections aligned", "--pairs"]
-    with pytest.raises(SystemExit, match="has 2 runs called other: these are: other-00000000, other-00000001; name one"):
+    with pytest.raises(SystemExit, match="has 2 runs called other: name one of other-00000000, other-00000001"):
         said(module, *words, "small:other")
-    with pytest.raises(SystemExit, match="has no runs called none: experiments/real.py trains it"):
+    with pytest.raises(SystemExit, match="has no run called none: "):
         said(module, *words, "small:none")
     (out / "runs" / "other-00000001").rename(out / "later")
     rows, made, table = said(module, *words, "small:other")
