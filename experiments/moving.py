@@ -91,12 +91,13 @@ def main() -> None:
 
 def _over_seeds(name: str, dataset: Dataset, run: Path, options: argparse.Namespace) -> Measured:
     whole = split_of(dataset.interactions, RunRecord.read(run).split)
-    found = [_ranked(name, seed, dataset, run, options) for seed in options.seeds]
+    found = [moved(name, MOVES[name], seed, dataset, run, options) for seed in options.seeds]
     return Measured.of(found, whole.train_counts(len(dataset.catalog)))
 
 
-def _ranked(name: str, seed: int, dataset: Dataset, run: Path, options: argparse.Namespace) -> RankedTargets:
-    settings = _settings(MOVES[name], seed, dataset, run, options.share)
+def moved(name: str, move: Move, seed: int, dataset: Dataset, run: Path, options: argparse.Namespace) -> RankedTargets:
+    """The ranks of the targets of ``options.part``, after a training on ``options.share`` of the users."""
+    settings = settings_of(move, seed, dataset, run, options.share)
     start = None if isinstance(settings, TrainSettings) else weights_of(run)
     deciding = {"settings": settings, "start": start, "data": dataset.fingerprint, "part": options.part}
     folder = options.out / "moving" / f"{dataset.name}-{run.name}-{options.share:g}"
@@ -110,7 +111,7 @@ def _ranked(name: str, seed: int, dataset: Dataset, run: Path, options: argparse
     return ranked(folder / f"{name_of(f'{name} {seed} {options.part}', deciding)}.parquet", deciding, make)
 
 
-def _settings(move: Move, seed: int, dataset: Dataset, run: Path, share: float) -> TrainSettings | TransferSettings:
+def settings_of(move: Move, seed: int, dataset: Dataset, run: Path, share: float) -> TrainSettings | TransferSettings:
     """The run's own settings, for a share of the users, and for a model of the run's form where it is from scratch."""
     record = RunRecord.read(run)
     document = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import itertools
 import json
 import shutil
 import sys
@@ -57,9 +58,9 @@ def said(out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
         monkeypatch.setattr(sys, "argv", [module.__name__, "--out", str(out), *map(str, words)])
         module.main()
         lines = capsys.readouterr().out.splitlines()
-        cells = [line.strip("| ").split(" | ") for line in lines if line.startswith(("| small", "| other"))]
-        first = next(place for place, cell in enumerate(cells[0]) if cell.startswith("0.") or cell == "")
-        rows = {row[first - 1]: row[first:] for row in cells}
+        cells = [line.strip("| ").split(" | ") for line in lines if line.startswith(("| small", "| other", "| office"))]
+        first = next(place for place, cell in enumerate(cells[0]) if cell.startswith("0."))
+        rows = {" ".join(row[1:first]): row[first:] for row in cells}
         table = json.loads(Path(lines[-1].removeprefix("as numbers: ")).read_text())
         return rows, sum("seed" in line and not line.startswith("|") for line in lines), table
 
@@ -117,7 +118,7 @@ def test_the_moves_are_made_once_for_each_run(out: Path, said: Said) -> None:
         said(module, *words, "small:none")
     (out / "runs" / "other-00000001").rename(out / "later")
     rows, made, table = said(module, *words, "small:other")
-    assert list(rows) == [module.SCRATCH, "everything, projections aligned"] and made == 2
+    assert [row["moves"] for row in table["rows"]] == [module.SCRATCH, words[5]] and len(rows) == made == 2
     assert table["rows"][0]["gain"] is None and table["rows"][1]["gain"]["value"] > -1
     assert said(module, *words, "small:other")[:2] == (rows, 0)
     assert said(module, *words, "small:other", "--part", "test")[1] == 2
@@ -186,3 +187,39 @@ def test_widths_are_trained_anew_at_another_rate(out: Path, commands: list[list[
         words = ["--data-root", "none", "--minilm", "bert", "--squeezenet", "none", "--out", str(out), "--rate", rate]
         found.add(module._run("office", "plain", 0, module.command_line().parse_args(words)))
     assert len(found) == 2 and verbs(commands) == ["train", "train"]
+
+
+def test_every_mixture_of_sources_is_measured_before_and_after_its_transfer(
+    out: Path, monkeypatch: pytest.MonkeyPatch, said: Said
+) -> None:
+    module, recipes, made = script("mixtures"), script("ablations"), []
+    assert len(module.mixtures_of("office")) == 3 + 2 * 3 + 2
+    (out / "data" / "other").rename(out / "data" / "films")
+    (out / "data" / "small").rename(out / "data" / "office")
+    generator = np.random.default_rng(5)
+    platform = World.make(np.random.default_rng(0), topics=4).platform(
+        "fashion", users=200, items=80, generator=generator, modalities="text"
+    )
+    platform.save(out / "data" / "fashion")
+
+    def ran(command: list[object]) -> None:
+        """What the command line would train, in this process."""
+        words = [str(word) for word in command]
+        own = dict(itertools.pairwise(words))
+        options = argparse.Namespace(minilm=out.parent / "bert", squeezenet="none")
+        datasets = [Dataset.open(word) for word in words[1 : words.index("--out")]]
+        changes = {"training.mixture": own["--training.mixture"], "training.epochs": 1, "model.prior": "none"}
+        assert own["--model.prior"] == "none"
+        train(datasets, recipes.recipe(datasets[0], 0, options, changes), own["--out"], console=Console(quiet=True))
+        made.append(own["--training.mixture"])
+
+    monkeypatch.setattr(script("real"), "ran", ran)
+    words = ["--data-root", "none", "--minilm", out.parent / "bert", "--squeezenet", "none", "--seeds", "0"]
+    words += ["--without-counts", "--sources", "films", "fashion+films"]
+    rows, _, table = said(module, *words)
+    assert made == ["balanced", "balanced", "proportional"]
+    kinds = [(row["sources"], row["mixture"], row["how"]) for row in table["rows"]]
+    both = [("films+fashion", mixture, how) for mixture in module.MIXTURES for how in ("zero-shot", "transferred")]
+    assert kinds == [("", "", "from scratch"), ("films", "", "zero-shot"), ("films", "", "transferred"), *both]
+    assert len({row["metrics"]["NDCG@10"] for row in table["rows"]}) == len(kinds), "each is another model"
+    assert said(module, *words)[0] == rows and len(made) == 3
