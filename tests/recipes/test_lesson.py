@@ -75,8 +75,22 @@ def test_what_holds_a_training_back_is_told_everywhere(ground: tuple[Dataset, di
     assert '<td class="text">yes</td><td>0.0002</td><td>3</td><td class="text">yes</td>' in page, "of every tensor, too"
 
 
-def test_the_usual_table_stays_as_it_is(ground: tuple[Dataset, dict[str, Any]], tmp_path: Path) -> None:
-    told = trained(ground, tmp_path / "run", training={"epochs": 1})
+@pytest.mark.parametrize(("tune", "added"), [("full", "backbone"), ("bitfit", "backbone"), ("lora", "lora")])
+def test_rates_are_told_under_every_tuning_rule_and_so_is_where_each_parameter_is(
+    ground: tuple[Dataset, dict[str, Any]], tmp_path: Path, tune: str, added: str
+) -> None:
+    told = trained(ground, tmp_path / "run", training={"epochs": 1}, tune=tune)
+    [text] = [cells for line in told.splitlines() if (cells := line.split("│"))[1:3] and added in cells[2]]
+    rates = {row["rate"] for name, row in written(tmp_path / "run").items() if row["source"] == added and row["learns"]}
+    assert text[5].strip() in {f"{rate:.3g}" for rate in rates} and len(rates) == 1
+    assert told.count(str(tmp_path / "run" / "parameters.json")) == 1
+
+
+def test_the_table_stays_as_it_is_where_all_learn_alike(ground: tuple[Dataset, dict[str, Any]], tmp_path: Path) -> None:
+    alike = {"epochs": 1, "encoder_learning_rate": 4e-4, "learning_rate": 4e-4}
+    dataset, settings = ground
+    without = {**settings["model"], "prior": "none"}
+    told = trained((dataset, {**settings, "model": without}), tmp_path / "run", training=alike)
     card = (tmp_path / "run" / "README.md").read_text()
     assert "┃ part                   ┃ from     ┃ learning ┃    all ┃" in told
     assert "| part | from | learning | all |\n|---|---|---|---|\n" in card

@@ -26,20 +26,23 @@ def test_parts_are_added_up_with_the_ends_of_their_paces() -> None:
     assert (resting.learning, resting.total, resting.rates, resting.epochs, resting.held) == (0, 4, None, None, 0)
 
 
-def test_the_usual_table_has_no_further_columns() -> None:
-    assert pace_columns(summarised(USUAL)) == {}
+def test_the_table_has_no_further_columns_where_all_learn_alike() -> None:
+    alike = [replace(fate, rate=1e-3) if fate.rate else fate for fate in USUAL]
+    assert pace_columns(summarised(alike)) == {}
     unsaid = [replace(fate, rate=None, from_epoch=None) for fate in USUAL]  # as earlier runs were written
     assert pace_columns(summarised(unsaid)) == {}
 
 
 def test_a_column_is_there_where_it_says_something() -> None:
+    rate = {"rate": ["5e-05", "0.001", "", ""]}
+    assert pace_columns(summarised(USUAL)) == rate
     slower = [replace(fate, rate=1.25e-5) if "layer.0" in fate.name else fate for fate in USUAL]
     assert pace_columns(summarised(slower)) == {"rate": ["1.25e-05 to 5e-05", "0.001", "", ""]}
     later = [replace(fate, from_epoch=1001) if ".layer." in fate.name else fate for fate in USUAL]
-    assert pace_columns(summarised(later)) == {"from epoch": ["1001", "1", "", ""]}
+    assert pace_columns(summarised(later)) == {**rate, "from epoch": ["1001", "1", "", ""]}
     later[2] = replace(later[2], from_epoch=2)
-    assert pace_columns(summarised(later)) == {"from epoch": ["2 to 1001", "1", "", ""]}
+    assert pace_columns(summarised(later)) == {**rate, "from epoch": ["2 to 1001", "1", "", ""]}
     held = [replace(fate, held=fate.learns and TEXT in fate.name) for fate in USUAL]
-    assert pace_columns(summarised(held)) == {"held": ["yes", "no", "", ""]}
+    assert pace_columns(summarised(held)) == {**rate, "held": ["yes", "no", "", ""]}
     held[1] = USUAL[1]
-    assert pace_columns(summarised(held)) == {"held": ["in part", "no", "", ""]}
+    assert pace_columns(summarised(held)) == {**rate, "held": ["in part", "no", "", ""]}

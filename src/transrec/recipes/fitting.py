@@ -18,7 +18,7 @@ from transrec.model import ModelSettings, TransRec
 from transrec.objectives import ObjectiveSettings, build_objective
 from transrec.recipes.lesson import Lesson
 from transrec.recipes.platform import Platform
-from transrec.recipes.showing import fate_table
+from transrec.recipes.showing import fate_table, tell_of_parameters
 from transrec.recipes.sizing import found_sizes
 from transrec.recipes.stages import Stage, StageSettings, as_value_error, course_of, stage_folders, stage_to_resume
 from transrec.recipes.starting import Choosing, begin, count_ids
@@ -197,6 +197,7 @@ def fit(
             if starts or found:
                 record.write(run.folder)
             write_parameters(run.folder, became)
+            tell_of_parameters(run.folder, console)
         result = lesson.fit(model, resume=resume)
         merge(model)
     if run.folder and ranks.is_main_process:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from transrec.rules import Fate, pace_columns, summarised
+from transrec.runs import PARAMETERS
 
 
 def fate_table(fates: Sequence[Fate]) -> Table:
@@ -29,6 +31,12 @@ def fate_table(fates: Sequence[Fate]) -> Table:
     kept = [row for row in rows if row.source != "drop"]
     table.add_row("sum", "", f"{sum(r.learning for r in kept):,}", f"{sum(r.total for r in kept):,}")
     return table
+
+
+def tell_of_parameters(folder: Path, console: Console) -> None:
+    """Say where each parameter is by itself, of which the table shows sums."""
+    told = f"each parameter by itself, with where it comes from and whether and how fast it learns: {folder / PARAMETERS}"
+    console.print(told, markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from transrec._version import __version__
 from transrec.data.folders import local_folder
 from transrec.errors import ModelError
 from transrec.model import TransRec
-from transrec.recipes.showing import fate_table
+from transrec.recipes.showing import fate_table, tell_of_parameters
 from transrec.rules import fates
 from transrec.rules.slicing import compared, sliced
 from transrec.runs import RunRecord, require_empty, write_card, write_parameters
@@ -50,6 +50,7 @@ def slice(  # noqa: A001  (the verb is called so)
     taken = f"the first {width} of {whole} numbers {'are compared' if index_only else 'of every vector'}"
     write_card(folder, record, became, {"slice": taken, "measured": "not yet"})
     told.print(fate_table(became))
+    tell_of_parameters(folder, told)
     told.print(f"{taken}; {sum(p.numel() for p in smaller.parameters()):,} parameters", highlight=False)
     taught = record.objective.get("matryoshka", {}).get("sizes", [])
     if width not in taught:

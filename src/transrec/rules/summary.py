@@ -61,11 +61,11 @@ def _summary(part: str, source: str, fates: Sequence[Fate]) -> FateSummary:
 def pace_columns(rows: Sequence[FateSummary]) -> dict[str, list[str]]:
     """How parts learn, as further columns of the table: by heading, a text for each row.
 
-    A column is there only where it says something: ``rate`` where a part learns at several rates (layer decay), ``from
-    epoch`` where something begins to learn later than the rest (unfreezing), ``held`` where something is (an anchor).
+    A column is there only where it says something: ``rate`` where not all that learns does so at one rate, ``from epoch``
+    where something begins to learn later than the rest (unfreezing), ``held`` where something is (an anchor).
     """
     columns = {}
-    if any(row.rates and row.rates[0] < row.rates[1] for row in rows):
+    if len({rate for row in rows for rate in row.rates or ()}) > 1:
         columns["rate"] = [_range(row.rates) for row in rows]
     if any(row.epochs and row.epochs[1] > 1 for row in rows):
         columns["from epoch"] = [_range(row.epochs) for row in rows]
