@@ -112,7 +112,8 @@ def test_the_preset_is_the_published_training(paper: TrainSettings) -> None:
     assert (steps.windows, steps.negatives_avoid) == ("last", "line")
     assert (loop.learning_rate, loop.encoder_learning_rate, loop.weight_decay) == (1e-4, 1e-4, 0.0)
     assert (loop.schedule, loop.warmup, loop.clip, loop.precision) == ("constant", 0.0, None, "float32")
-    assert (loop.batch_size, loop.epochs, loop.patience, loop.keep) == (128, 50, 50, "best")
+    assert (loop.batch_size, loop.accumulate) == (128, 4), "of each GPU, and the GPUs whose gradients are averaged"
+    assert (loop.epochs, loop.patience, loop.keep) == (50, 50, "best")
     assert (paper.tune, paper.split.kind) == ("top:2", "leave-one-out")
     (first,) = paper.stages
     assert (first.objective.kind, first.objective.masked.share, first.tune) == ("masked", 0.15, "frozen")
