@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -100,7 +101,7 @@ def test_the_image_tower_is_the_described_one(tiny: TrainSettings, source: Datas
     model = tower(tiny, source)
     encoder, projection = model.items.encoders["image"], model.items.projections["image"]
     items = [picture(seed, 40, 60) for seed in range(4)]
-    pixels = torch.stack([described_pixels(item, shorter=36, side=32, resample=BICUBIC) for item in items]).double()
+    pixels = torch.stack([described_pixels(item, shorter=36, side=32, resample=BILINEAR) for item in items]).double()
     weights = {name.removeprefix("backbone."): values.clone() for name, values in encoder.state_dict().items()}
     described = DescribedResNet(weights, of_batch=of_batch)
     with torch.no_grad():
@@ -125,7 +126,7 @@ def of_processor(tiny: TrainSettings, source: Dataset, resample: Image.Resamplin
 def test_pictures_are_prepared_as_described(
     tiny: TrainSettings, source: Dataset, size: tuple[int, int], resample: Image.Resampling
 ) -> None:
-    """The published code resizes bilinearly; here the processor in a backbone's folder says how."""
+    """In the published code by torchvision's Resize, which is bilinear; ``model.items.image.resample`` says how."""
     encoder, item = of_processor(tiny, source, resample), picture(0, *size)
     [found] = encoder.prepare([item])["pixels"]
     expected = described_pixels(item, shorter=256, side=224, resample=resample)
@@ -133,6 +134,21 @@ def test_pictures_are_prepared_as_described(
     normalised = (found.float() - encoder.mean_C11) / encoder.deviation_C11
     own = (expected / 255 - torch.tensor(MEAN)[:, None, None]) / torch.tensor(DEVIATION)[:, None, None]
     torch.testing.assert_close(normalised, own, atol=1e-5, rtol=0.0)
+
+
+def test_the_way_of_resizing_is_kept_with_the_run(tiny: TrainSettings, tmp_path: Path) -> None:
+    """Without the setting it is the processor's own; with it, an encoder that is read again resizes alike."""
+    item = picture(0, 40, 60)
+    own, chosen = (
+        ImageEncoder.from_settings(tiny.model.items.image.updated({"resample": way})) for way in (None, "bilinear")
+    )
+    for encoder, resample in ((own, BICUBIC), (chosen, BILINEAR)):
+        expected = described_pixels(item, shorter=36, side=32, resample=resample)
+        torch.testing.assert_close(encoder.prepare([item])["pixels"][0], expected, atol=0, rtol=0)
+    chosen.save_assets(tmp_path)
+    again = ImageEncoder.from_assets(tmp_path)
+    assert torch.equal(again.prepare([item])["pixels"], chosen.prepare([item])["pixels"])
+    assert own.preparation_key() != chosen.preparation_key() == again.preparation_key()
 
 
 def test_a_middle_between_two_pixels_may_be_one_further_left_than_published(tiny: TrainSettings, source: Dataset) -> None:
@@ -146,5 +162,6 @@ def test_a_middle_between_two_pixels_may_be_one_further_left_than_published(tiny
 def test_the_preset_has_the_published_image_tower(paper: TrainSettings) -> None:
     items = paper.model.items
     image = items.image
-    assert (image.backbone, image.pooling, image.side, image.batchnorm) == ("microsoft/resnet-18", "mean", None, "training")
+    assert (image.backbone, image.pooling, image.side) == ("microsoft/resnet-18", "mean", None)
+    assert (image.batchnorm, image.resample) == ("training", "bilinear")
     assert (items.width, items.standardise, items.start, items.projection) == (256, False, "random", "linear")

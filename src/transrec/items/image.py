@@ -50,6 +50,8 @@ class ImageSettings(Settings):
     """From patches to one vector: their mean (for ResNet as published), or the class token of networks that have one."""
     side: int | None = Field(default=None, ge=8)
     """Side of the square that the network sees, in pixels; null takes the size that the backbone's own processor gives."""
+    resample: Literal["bilinear", "bicubic"] | None = None
+    """How pictures are resized: bilinear (as published) or bicubic; null does as the backbone's own processor."""
     batchnorm: Literal["frozen", "training"] = "frozen"
     """Whether BatchNorm keeps the statistics that the backbone came with, so that a vector depends on the picture alone and
     frozen blocks stay as they are; or (as published) takes those of the batch while any block learns, and moves them in
@@ -69,7 +71,7 @@ class ImageEncoder(ModalityEncoder):
     Args:
         backbone: a vision network, or one with a vision tower; heads that are not used are taken off it.
         processor: the one that belongs to it.
-        settings: pooling and side; ``settings.backbone`` is not looked at.
+        settings: pooling and side; ``settings.backbone`` and ``settings.resample`` are not looked at.
 
     Raises:
         SettingsError: the class token is asked of a network that has none.
@@ -105,7 +107,10 @@ class ImageEncoder(ModalityEncoder):
         Raises:
             BackboneError: they cannot be found or read.
         """
-        return cls(load_backbone(settings.backbone, "image"), load_image_processor(settings.backbone), settings)
+        processor: Any = load_image_processor(settings.backbone)
+        if settings.resample is not None:  # it is saved with the processor, and read from there ever after
+            processor.resample = Image.Resampling[settings.resample.upper()]
+        return cls(load_backbone(settings.backbone, "image"), processor, settings)
 
     def prepare(self, items: Sequence[Item]) -> Prepared:
         pixels_N3HW = np.empty((len(items), 3, self.side, self.side), dtype=np.uint8)
