@@ -61,7 +61,9 @@ def ranked(path: Path, deciding: Mapping[str, object], make: Callable[[], Ranked
         made = make()
         path.parent.mkdir(parents=True, exist_ok=True)
         _write(path.with_suffix(".json"), {"decided_by": deciding, "versions": environment()})
-        made.save(path)
+        aside = path.with_suffix(".part")
+        made.save(aside)
+        aside.replace(path)  # whole, or not at all
     return RankedTargets.open(path)
 
 

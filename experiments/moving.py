@@ -44,11 +44,13 @@ class Move:
         rules: where parameters come from; None: from nowhere, the model is trained from scratch.
         training: what of the run's training changes.
         tune: which parameters learn; None: those that did in the run.
+        rate: what the run's learning rate is multiplied by.
     """
 
     rules: tuple[str, ...] | None = ()
     training: Mapping[str, object] = field(default_factory=dict)
     tune: str | None = None
+    rate: float = 1.0
 
 
 MOVES: dict[str, Move] = {
@@ -62,7 +64,7 @@ MOVES: dict[str, Move] = {
     "half of the user tower": Move((ALIGNED, "prior.*=fresh", "users.*=fraction(0.5, convex)")),
     "a quarter of the user tower": Move((ALIGNED, "prior.*=fresh", "users.*=fraction(0.25, convex)")),
     "the user tower, anchored": Move((ALIGNED, "prior.*=fresh"), {"anchor": 100.0}),
-    "the user tower, at a quarter of the learning rate": Move((ALIGNED, "prior.*=fresh"), {"learning_rate": 0.0005}),
+    "the user tower, at a quarter of the learning rate": Move((ALIGNED, "prior.*=fresh"), rate=0.25),
     "the user tower, only its norms learn": Move((ALIGNED, "prior.*=fresh"), tune="projections"),
     "the user tower, only adapters learn": Move((ALIGNED, "prior.*=fresh"), tune="adapter"),
 }
@@ -114,9 +116,10 @@ def moved(name: str, move: Move, seed: int, dataset: Dataset, run: Path, options
 def settings_of(move: Move, seed: int, dataset: Dataset, run: Path, share: float) -> TrainSettings | TransferSettings:
     """The run's own settings, for a share of the users, and for a model of the run's form where it is from scratch."""
     record = RunRecord.read(run)
+    own = {"seed": seed, "tensorboard": False, "learning_rate": record.training["learning_rate"] * move.rate}
     document = {
         "objective": record.objective,
-        "training": {**record.training, "seed": seed, "tensorboard": False, **move.training},
+        "training": {**record.training, **own, **move.training},
         "split": {**record.split.model_dump(mode="json"), "users": share},
         "tune": move.tune or record.tune,
     }
@@ -124,9 +127,9 @@ def settings_of(move: Move, seed: int, dataset: Dataset, run: Path, share: float
         return TransferSettings.from_mapping({**document, "rules": list(move.rules)})
     form = _form(run)
     names = [name for name in dataset.catalog.modalities if name in form.items.modalities]
-    own = form.model_dump(mode="json")
-    own["items"] |= {"platforms": 1, "modalities": names}
-    return TrainSettings.from_mapping({**document, "model": own})
+    model = form.model_dump(mode="json")
+    model["items"] |= {"platforms": 1, "modalities": names}
+    return TrainSettings.from_mapping({**document, "model": model})
 
 
 @functools.cache

@@ -14,11 +14,13 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from rich.console import Console
 
 from transrec import Dataset, TrainSettings, train
 from transrec.data.worlds import World
+from transrec.evaluation.ranks import RankedTargets
 from transrec.items.scratch import new_text_backbone
 from transrec.runs import CARD
 
@@ -126,6 +128,26 @@ def test_the_moves_are_made_once_for_each_run(out: Path, said: Said) -> None:
     (out / "later").rename(out / "runs" / "other-00000000")
     script("keeping").weights_of.cache_clear()  # of one call of the script
     assert said(module, *words, "small:other")[1] == 1, "from other weights, it is another transfer; scratch is the same"
+
+    small, run = Dataset.open(out / "data" / "small"), out / "runs" / "other-00000000"
+    settings = module.settings_of(module.Move(rate=0.25), 0, small, run, 1.0)
+    assert settings.training.learning_rate == 0.002 / 4, "of the run's own"
+
+
+def test_ranks_that_were_interrupted_are_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keeping, path = script("keeping"), tmp_path / "ranks.parquet"
+    made = RankedTargets(pl.Series(["a"]), np.array([0]), np.array([2.0]), np.array([3]), 4)
+
+    def broken(self: RankedTargets, place: Path) -> None:
+        place.write_bytes(b"half of it")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(RankedTargets, "save", broken)
+        with pytest.raises(KeyboardInterrupt):
+            keeping.ranked(path, {"seed": 0}, lambda: made)
+    assert keeping.ranked(path, {"seed": 0}, lambda: made).ranks.tolist() == [2.0]
+    assert json.loads(path.with_suffix(".json").read_text())["decided_by"] == {"seed": 0}
 
 
 @pytest.fixture

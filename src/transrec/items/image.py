@@ -164,7 +164,7 @@ class ImageEncoder(ModalityEncoder):
     def save_assets(self, folder: Path) -> None:
         save_backbone_config(self.backbone, folder)
         self.processor.save_pretrained(folder)
-        self.settings.to_yaml(folder / "encoder.yaml")
+        self.settings.to_yaml(folder / "encoder.yaml", without=("resample",))  # the processor has it
 
     @classmethod
     def from_assets(cls, folder: Path) -> Self:

@@ -70,8 +70,8 @@ def fingerprint_of(model: TransRec, place: int | None = 0) -> str:
 
     That is: with any weight, setting or tokenizer of its item tower, and with the platform that the items are of.
     """
-    # what concerns a table of ids is in its assets and its weights: a model without one is the same whatever they say
-    settings = model.settings.items.model_dump_json(exclude={"identity"})
+    # what concerns a table of ids, and how pictures are resized, is in assets and weights: without them a model is the same
+    settings = model.settings.items.model_dump_json(exclude={"identity": True, "image": {"resample"}})
     told = [weights_digest(model.items), settings, str(place or 0)]
     told += [f"{name} {assets_digest(encoder)}" for name, encoder in model.items.preparers().items()]
     told += ["views"] if model.scorer.reads_views or model.users.reads_views else []
