@@ -113,7 +113,7 @@ def _with_and_without_counts(study: WayStudy) -> str:
 def readable_count(number: int) -> str:
     """A number of parameters in three figures: 950, 12.3K, 4.56M."""
     for size, letter in ((10**9, "B"), (10**6, "M"), (10**3, "K")):
-        if number >= size:
+        if number >= 0.9995 * size:  # three figures round what is just below up to the next letter
             return f"{number / size:.3g}{letter}"
     return str(number)
 
