@@ -160,6 +160,16 @@ def test_the_test_is_opened_after_everything_was_trained_and_noted_before_it_is_
     assert [line.by_seed["NDCG@10"][0] for line in study.lines] == seed_0
 
 
+def test_of_the_usual_rules_those_that_do_not_fit_are_left_out(ground: Ground, tmp_path: Path) -> None:
+    texts = ground.dataset.catalog.column("text").to_list()
+    new_text_backbone(texts, tmp_path / "text", width=16, layers=1, heads=2)
+    shallow = ground.training.updated({"model": {"items": {"text": {"backbone": str(tmp_path / "text")}}}})
+    usual = EncodersSettings.from_mapping({**QUICK, "seeds": "0"})
+    study = study_encoders(ground.dataset, shallow, usual, tmp_path / "out", console=Told())
+    assert [line.label for line in study.lines] == ["frozen", "top:1", "full"]
+    assert list(study.left_out) == ["top:2"] and "has 1 block, top:2 asks for more" in study.left_out["top:2"]
+
+
 def few_events(dataset: Dataset, events: int) -> Dataset:
     users = [str(user) for user in range(20) for _ in range(events)]
     rows = [event for _ in range(20) for event in range(events)]
