@@ -59,6 +59,43 @@ def test_sources(ground: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert own["training"]["epochs"] == 1 and own["tune"] == "frozen"
 
 
+def test_one_platform(
+    ground: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    items = yaml.safe_load((ground.run / "settings.yaml").read_text())["model"]["items"]
+    model = {**SETTINGS.model_dump(mode="json"), "items": {**items, "modalities": ["text"]}, "prior": "none"}
+    document = {"model": model, "training": {**TRAINING, "epochs": 3}, "tune": "frozen"}
+    (tmp_path / "encoders.yaml").write_text(yaml.safe_dump({**document, "tunes": ["frozen", "top:9"]}))
+    (tmp_path / "identity.yaml").write_text(yaml.safe_dump({**document, "rates": [0.5]}))
+    monkeypatch.chdir(tmp_path)
+    for verb, chosen, lines in (
+        ("encoders", ("--tunes", "frozen,top:1"), ["frozen", "top:1"]),
+        ("identity", ("--lines", "identity"), ["content", "identity"]),
+    ):
+        given = ("--config", f"{verb}.yaml", "--training.epochs", 1, *chosen, *QUICK)
+        run("study", verb, ground.source.folder, *given)
+        written = json.loads((tmp_path / "study-source" / verb / "study.json").read_text())
+        assert [line["line"] for line in written["lines"]] == lines, "flags go before the file"
+        assert written["trained_with"]["training"]["epochs"] == 1 and len(written["test_opened"]) == 1
+        assert written["headline"] in capsys.readouterr().out
+        assert {line["rate"] for line in written["lines"]} == {0.5 if verb == "identity" else 1.0}
+
+
+@pytest.mark.parametrize("verb", ["encoders", "identity"])
+def test_several_platforms_are_refused(
+    verb: str, ground: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file.yaml").write_text("tune: full\n")
+    words = ["transrec", "study", verb, str(ground.source.folder), str(ground.target.folder)]
+    monkeypatch.setattr("sys.argv", [*words, "--config", str(tmp_path / "file.yaml")])
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    told = " ".join(capsys.readouterr().err.split())
+    assert stopped.value.code == 2 and "of one platform, 2 are given" in told and "name one dataset" in told
+    assert not list(tmp_path.glob("study-*"))
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -66,6 +103,9 @@ def test_sources(ground: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         (("kinds", "RUN", "--data", "DATA", "--fractions", "0.1"), "fractions"),
         (("sources", "DATA", "--target", "DATA", "--config", "FILE", "--shares", "0,1"), "greater than 0"),
         (("sources", "DATA", "--target", "DATA"), "--config"),
+        (("encoders", "DATA", "--config", "FILE", "--tunes", "frozen,most"), "'most' is not a tuning rule"),
+        (("encoders", "DATA"), "--config"),
+        (("identity", "DATA", "--config", "FILE", "--lines", "contents"), "did you mean 'content'?"),
         (("fractions", "RUN", "--data", "DATA", "--omegas", "0,2"), "less than or equal to 1"),
     ],
 )
@@ -93,11 +133,13 @@ def test_help_says_what_there_is(capsys: pytest.CaptureFixture[str], monkeypatch
     monkeypatch.setenv("COLUMNS", "160")
     run("study", "--help")
     shown = capsys.readouterr().out
-    assert "kinds" in shown and "sources" in shown and "fractions" in shown
+    assert all(verb in shown for verb in ("kinds", "sources", "fractions", "encoders", "identity"))
     for verb, flags in (
         ("kinds", ("kinds", "rows", "mix-seed", "data")),
         ("sources", ("shares", "budget", "target")),
         ("fractions", ("omegas", "parts", "mode", "data")),
+        ("encoders", ("tunes", "config", "tune")),
+        ("identity", ("lines", "config")),
     ):
         run("study", verb, "--help")
         lines = capsys.readouterr().out.splitlines()

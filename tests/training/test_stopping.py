@@ -69,6 +69,22 @@ def test_a_training_finishes_its_step_and_goes_on_later_as_if_nothing_had_been(t
     assert all(same)
 
 
+def test_who_asks_in_the_last_validation_is_heard_and_what_was_trained_is_kept(tmp_path: Path) -> None:
+    settings, whole, case = SETTINGS.updated({"epochs": 1}), Case(), Case()
+    fit = Trainer(settings).fit(whole.model, whole.objective, whole.batches, validate)
+
+    def told(_: TransRec) -> Mapping[str, float]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return validate(_)
+
+    with pytest.raises(Stopped) as caught:  # else a comparison would go on with its next model
+        Trainer(settings, tmp_path).fit(case.model, case.objective, case.batches, told)
+    assert caught.value.step == fit.steps and caught.value.kept
+    again = Case(seed=9)
+    Trainer(settings, tmp_path).fit(again.model, again.objective, again.batches, validate, resume=True)
+    assert all(a.equal(b) for a, b in zip(whole.model.parameters(), again.model.parameters(), strict=True))
+
+
 def test_a_second_signal_ends_at_once() -> None:
     with Stopping(Console(quiet=True), alone=True) as stopping:
         os.kill(os.getpid(), signal.SIGINT)

@@ -7,14 +7,68 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from transrec.errors import SettingsError
 from transrec.recipes.fitting import TrainSettings
+from transrec.recipes.studies.encoders import study_encoders
 from transrec.recipes.studies.fractions import study_fractions
+from transrec.recipes.studies.identity import study_identity
 from transrec.recipes.studies.kinds import study_kinds
 from transrec.recipes.studies.settings import FractionsSettings, KindsSettings, SourcesSettings, WidthsSettings
 from transrec.recipes.studies.sources import study_sources
+from transrec.recipes.studies.way_settings import EncodersSettings, IdentityStudySettings
 from transrec.recipes.studies.widths import study_widths
 
 study = App(name="study")
+
+
+@study.command
+def encoders(
+    data: list[Path],
+    /,
+    *,
+    config: Path,
+    out: Path | None = None,
+    training: Annotated[TrainSettings, Parameter(name="*")] = TrainSettings(),  # noqa: B008
+    settings: Annotated[EncodersSettings, Parameter(name="*", negative_iterable=())] = EncodersSettings(),  # noqa: B008
+) -> None:
+    """What is it worth to let encoders learn, and how much of them? One platform, from scratch with each tuning rule.
+
+    Every rule is held against the first that is named; learning rates are chosen on validation, then the test split is
+    opened. What is done is found again; interrupted, the same command goes on.
+
+    Args:
+        data: the dataset folder of the platform.
+        config: a YAML file of the settings below, as for `transrec train`; its tune gives way to the rules.
+        out: a folder for the results; study-DATASET/encoders when not given.
+        training: the model and how it learns.
+        settings: which rules, how often, and how sure.
+    """
+    study_encoders(_alone(data), training, settings, out)
+
+
+@study.command
+def identity(
+    data: list[Path],
+    /,
+    *,
+    config: Path,
+    out: Path | None = None,
+    training: Annotated[TrainSettings, Parameter(name="*")] = TrainSettings(),  # noqa: B008
+    settings: Annotated[IdentityStudySettings, Parameter(name="*", negative_iterable=())] = IdentityStudySettings(),  # noqa: B008
+) -> None:
+    """What do item ids bring that content does not, and the other way round? One platform, from content, ids, and both.
+
+    Every line is held against content, with counts and without; learning rates are chosen on validation, then the test split
+    is opened. What is done is found again; interrupted, the same command goes on.
+
+    Args:
+        data: the dataset folder of the platform.
+        config: a YAML file of the settings below, as for `transrec train`.
+        out: a folder for the results; study-DATASET/identity when not given.
+        training: the model and how it learns.
+        settings: which lines, how often, and how sure.
+    """
+    study_identity(_alone(data), training, settings, out)
 
 
 @study.command
@@ -119,3 +173,18 @@ def widths(
         settings: which widths, which targets, and how sure.
     """
     study_widths(run, data, settings, out)
+
+
+def _alone(data: list[Path]) -> Path:
+    """The one platform of a study whose lines may know items by their ids, or are to be told apart by nothing else.
+
+    Raises:
+        SettingsError: several are given.
+    """
+    if len(data) > 1:
+        raise SettingsError(
+            f"this study is of one platform, {len(data)} are given; ids of items mean something on their own platform alone",
+            where="DATA",
+            remedy="name one dataset; a study for each platform, with another --out, tells whether they agree",
+        )
+    return data[0]

@@ -132,7 +132,8 @@ def _top(encoder: ModalityEncoder, name: str, count: int) -> set[str]:
     depths = blocks_above(encoder, name, purpose=f"top:{count}")
     available = len(encoder.blocks())
     if count > available:
-        raise ModelError(f"the {name} encoder has {available} blocks, top:{count} asks for more", remedy="use --tune full")
+        blocks = f"{available} block{'s' if available != 1 else ''}"
+        raise ModelError(f"the {name} encoder has {blocks}, top:{count} asks for more", remedy="use --tune full")
     return {own for own, depth in depths.items() if depth < count}
 
 

@@ -81,10 +81,10 @@ class Loop:
                 self.keeper.validated(model, self.optimiser, progress)
             elif keeping:
                 self.keeper.stepped(model, self.optimiser, progress)
+            if stopping.asked is not None:  # at the very end, too: a caller who has more to train is to hear of it
+                raise Stopped(progress.step, stopping.asked, kept=self.folder is not None)
             if progress.done:
                 break
-            if stopping.asked is not None:
-                raise Stopped(progress.step, stopping.asked, kept=self.folder is not None)
         return progress
 
     def _step(self, parts: Sequence[SequenceBatch], step: int) -> Loss | None:

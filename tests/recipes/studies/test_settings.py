@@ -6,6 +6,8 @@ import pytest
 
 from transrec.errors import SettingsError
 from transrec.recipes.studies.settings import KindsSettings, SourcesSettings, StudySettings
+from transrec.recipes.studies.way_settings import EncodersSettings, IdentityStudySettings
+from transrec.settings import Settings
 
 
 def test_only_what_was_given_goes_before_the_run() -> None:
@@ -42,6 +44,12 @@ def test_shares_are_in_order_and_kinds_once() -> None:
     assert KindsSettings.from_mapping({"kinds": "both,text,both"}).kinds == ("both", "text")
 
 
+def test_content_comes_first_and_everything_once() -> None:
+    assert IdentityStudySettings.from_mapping({"lines": "both,content,both"}).asked == ("content", "both")
+    settings = EncodersSettings.from_mapping({"tunes": "full,frozen,full", "seeds": "1,1", "rates": "1,2,1"})
+    assert (settings.asked, settings.seeds, settings.rates) == (("full", "frozen"), (1,), (1.0, 2.0))
+
+
 @pytest.mark.parametrize(
     ("settings", "values", "told"),
     [
@@ -49,9 +57,14 @@ def test_shares_are_in_order_and_kinds_once() -> None:
         (KindsSettings, {"kinds": "sound"}, "known are mixed, text, image, both"),
         (SourcesSettings, {"shares": "0,1"}, "greater than 0"),
         (SourcesSettings, {"shares": "1.5"}, "less than or equal to 1"),
+        (EncodersSettings, {"tunes": "frozen,some"}, "'some' is not a tuning rule"),
+        (EncodersSettings, {"tunes": "lora,lora:8"}, "against the first, lora:8; name at least one more"),
+        (EncodersSettings, {"metric": "AUC"}, "no metric 'AUC'; known are HR@1"),
+        (IdentityStudySettings, {"lines": "identiy"}, "did you mean 'identity'"),
+        (IdentityStudySettings, {"lines": "content"}, "name at least one more"),
     ],
 )
-def test_what_is_wrong_is_told(settings: type[StudySettings], values: dict[str, str], told: str) -> None:
+def test_what_is_wrong_is_told(settings: type[Settings], values: dict[str, str], told: str) -> None:
     with pytest.raises(SettingsError, match=told):
         settings.from_mapping(values)
 

@@ -17,10 +17,11 @@ from transrec.data.dataset import Dataset
 from transrec.errors import RunError, SettingsError
 from transrec.recipes.comparing import work
 from transrec.recipes.fitting import TrainSettings
-from transrec.recipes.studies import sources as recipe
+from transrec.recipes.studies import trained
 from transrec.recipes.studies.settings import SourcesSettings
 from transrec.recipes.studies.sources import distinct_shares, of_share, study_sources
 from transrec.recipes.studies.study import Study
+from transrec.recipes.studies.trained import trained_run
 from transrec.runs import RunRecord
 from transrec.training.loop import Loop
 
@@ -101,7 +102,7 @@ def test_table_and_figure_are_there(ground: Ground) -> None:
 
 
 def test_a_second_call_trains_nothing(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (work, recipe):
+    for module in (work, trained):
         monkeypatch.setattr(module, "train", None)
     monkeypatch.setattr(work, "transfer", None)
     again = study_sources([ground.first, ground.second], ground.target, training(), asked(), ground.folder, console=Told())
@@ -144,12 +145,12 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(
     with monkeypatch.context() as patch:
         patch.setattr(Loop, "_step", until)
         with pytest.raises(Interrupted):
-            recipe.trained_run(given, own, tmp_path, "share0.1", console=Told())
+            trained_run(given, own, tmp_path, "share0.1", console=Told())
     [building] = tmp_path.iterdir()
     assert building.name.startswith(".share0.1-"), "what is not finished is not taken for it"
     with monkeypatch.context() as patch:
         patch.setattr(Loop, "_step", lambda self, *arguments: steps.append(1) or step(self, *arguments))
-        run = recipe.trained_run(given, own, tmp_path, "share0.1", console=Told())
+        run = trained_run(given, own, tmp_path, "share0.1", console=Told())
     whole = ground.folder / ground.study.lines[0].facts["run"]
     assert run.parent.name == whole.parent.name
     assert (run / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()

@@ -63,7 +63,7 @@ def _groups(axes: Axes, study: Study) -> None:
             value, (colour, marker) = row.metrics[study.metric], looks[label]
             axes.plot((value.low, value.high), [place + offset] * 2, color=colour, linewidth=2.2, solid_capstyle="butt")
             axes.plot(value.value, place + offset, marker, color=colour, markersize=7, markeredgecolor="white")
-            _beside(axes, short(value.value), value.high, place + offset)
+            told_beside(axes, short(value.value), value.high, place + offset)
     axes.set_yticks(_places(study), [f"{line.label}\n{line.detail}".strip() for line in study.lines])
     axes.set_ylim(-0.55, len(study.lines) - 0.45)
     axes.margins(x=0.12)
@@ -80,10 +80,10 @@ def _gains_of_groups(axes: Axes, study: Study) -> None:
     for place, transfer in zip(_places(study), study.transfers, strict=True):
         if transfer is None:
             continue
-        gain, colour = transfer.points, _verdict_colour(transfer, study)
+        gain, colour = transfer.points, verdict_colour(transfer, study.alpha)
         axes.plot((gain.low, gain.high), (place, place), color=colour, linewidth=2.6, solid_capstyle="butt")
         axes.plot(gain.value, place, "o", color=colour, markersize=8, markeredgecolor="white")
-        _tell(axes, transfer, (gain.value, place), above=9, between=", ")
+        tell_gain(axes, transfer, (gain.value, place), above=9, between=", ")
     axes.margins(x=0.18)
     axes.set_xlabel(f"{study.metric}: transferred less from scratch", fontsize=9.5)
     axes.set_title(_meaning(study), loc="left", fontsize=9, color="#555555")
@@ -119,10 +119,10 @@ def _gains_over_sizes(axes: Axes, study: Study) -> None:
     found = [(line.size or 0, own) for line, own in zip(study.lines, study.transfers, strict=True) if own]
     axes.plot([size for size, _ in found], [own.points.value for _, own in found], color="#c9c9c9", linewidth=1.4, zorder=1)
     for size, own in found:
-        gain, colour = own.points, _verdict_colour(own, study)
+        gain, colour = own.points, verdict_colour(own, study.alpha)
         axes.plot((size, size), (gain.low, gain.high), color=colour, linewidth=2.6, solid_capstyle="butt")
         axes.plot(size, gain.value, "o", color=colour, markersize=8, markeredgecolor="white")
-        _tell(axes, own, (size, gain.high), above=5, between="\n")
+        tell_gain(axes, own, (size, gain.high), above=5, between="\n")
     axes.margins(x=0.16, y=0.2)
     axes.set_ylabel(f"{study.metric}: transferred less from scratch", fontsize=9.5)
     axes.set_title(_meaning(study), loc="left", fontsize=9, color="#555555")
@@ -172,11 +172,12 @@ def _parted(axes: Axes, study: Study) -> None:
         axes.axhline(between - 0.5, color="#e3e3e3", linewidth=0.8, zorder=0)
 
 
-def _beside(axes: Axes, text: str, at: float, place: float) -> None:
+def told_beside(axes: Axes, text: str, at: float, place: float) -> None:
+    """A small text to the right of a place."""
     axes.annotate(text, (at, place), xytext=(5, 0), textcoords="offset points", va="center", fontsize=8)
 
 
-def _tell(axes: Axes, transfer: Contrast, at: tuple[float, float], *, above: float, between: str) -> None:
+def tell_gain(axes: Axes, transfer: Contrast, at: tuple[float, float], *, above: float, between: str) -> None:
     """The difference and its p-value, so many points above a place."""
     p_value = short_p(transfer)
     axes.annotate(
@@ -191,8 +192,9 @@ def _tell(axes: Axes, transfer: Contrast, at: tuple[float, float], *, above: flo
     )
 
 
-def _verdict_colour(transfer: Contrast, study: Study) -> str:
-    return {"above": MOVED, "below": HARM, "undecided": UNDECIDED}[transfer.shown(study.alpha)]
+def verdict_colour(found: Contrast, alpha: float) -> str:
+    """Of a difference: one where it is shown to be a gain, one where it is shown to be a loss, grey where neither is."""
+    return {"above": MOVED, "below": HARM, "undecided": UNDECIDED}[found.shown(alpha)]
 
 
 def _meaning(study: Study) -> str:

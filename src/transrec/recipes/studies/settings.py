@@ -90,12 +90,7 @@ class KindsSettings(StudySettings):
     @field_validator("kinds")
     @classmethod
     def _are_kinds(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
-            if name not in KINDS:
-                near = difflib.get_close_matches(name, KINDS, n=1)
-                hint = f"did you mean {near[0]!r}? " if near else ""
-                raise ValueError(f"there is no kind {name!r}; {hint}known are {', '.join(KINDS)}")
-        return tuple(dict.fromkeys(names))
+        return among(names, tuple(KINDS), "kind")
 
     @property
     def compared(self) -> Mapping[str, Any]:
@@ -186,7 +181,36 @@ class WidthsSettings(Settings):
     @field_validator("evaluation")
     @classmethod
     def _shows_the_metric(cls, evaluation: EvaluationSettings, info: ValidationInfo) -> EvaluationSettings:
-        known = metric_columns(np.ones(1), evaluation.cutoffs)
-        if "metric" in info.data and info.data["metric"] not in known:
-            raise ValueError(f"there is no metric {info.data['metric']!r}; known are {', '.join(known)}")
+        if "metric" in info.data:
+            require_metric(info.data["metric"], evaluation)
         return evaluation
+
+
+def among(names: tuple[str, ...], known: tuple[str, ...], what: str) -> tuple[str, ...]:
+    """The names, each once.
+
+    Args:
+        names: as they were given.
+        known: all that there are.
+        what: a name is called.
+
+    Raises:
+        ValueError: one is not known; the message names the nearest.
+    """
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise ValueError(f"there is no {what} {name!r}; {hint}known are {', '.join(known)}")
+    return tuple(dict.fromkeys(names))
+
+
+def require_metric(name: str, evaluation: EvaluationSettings) -> None:
+    """Raise a ValueError when nothing of this name is measured.
+
+    Raises:
+        ValueError: see above.
+    """
+    known = metric_columns(np.ones(1), evaluation.cutoffs)
+    if name not in known:
+        raise ValueError(f"there is no metric {name!r}; known are {', '.join(known)}")

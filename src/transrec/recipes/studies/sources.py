@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from transrec._version import __version__
 from transrec.data.dataset import Dataset
-from transrec.data.folders import grown_once, require_place
+from transrec.data.folders import require_place
 from transrec.data.splits import sample_size, split_of
 from transrec.errors import EvaluationError, RunError, SettingsError
 from transrec.recipes.compare import compare
-from transrec.recipes.comparing.bench import backbones_digest
 from transrec.recipes.fitting import TrainSettings
-from transrec.recipes.resuming import has_begun
 from transrec.recipes.studies.settings import SourcesSettings
 from transrec.recipes.studies.study import Line, Study, folder_name
 from transrec.recipes.studies.tables import DOCUMENT, keep, tell
-from transrec.recipes.train import require_once, train
-
-RUN = "run"
+from transrec.recipes.studies.trained import trained_run
+from transrec.recipes.train import require_once
 
 
 def study_sources(
@@ -131,38 +123,6 @@ def of_share(training: TrainSettings, share: float, settings: SourcesSettings, *
         own["training"] = training.training.longer(stretch).model_dump(mode="json")
         own["stages"] = [stage.longer(stretch).model_dump(mode="json") for stage in training.stages]
     return training.updated(own)
-
-
-def trained_run(
-    sources: Sequence[Dataset], training: TrainSettings, folder: Path, name: str, *, console: Console | None = None
-) -> Path:
-    """The run of these settings in the folder, trained now, or on from where it was interrupted, if it is not there.
-
-    Args:
-        sources: what it learns from.
-        training: how.
-        folder: with a folder for each run.
-        name: of the run; a digest of all that decides what it becomes is added.
-        console: where tables and progress go; standard error when None.
-    """
-    key = {
-        "version": __version__,
-        "data": [own.fingerprint for own in sources],
-        "training": training.model_dump(mode="json"),
-        "backbones": backbones_digest(training.model.items),
-    }
-    digest = hashlib.blake2b(json.dumps(key, sort_keys=True).encode(), digest_size=8).hexdigest()
-    return grown_once(folder / f"{name}-{digest}", functools.partial(_train, sources, training, console)) / RUN
-
-
-def _train(sources: Sequence[Dataset], training: TrainSettings, console: Console | None, folder: Path) -> None:
-    run = folder / RUN
-    resume = has_begun(run, training)
-    if not resume:
-        shutil.rmtree(run, ignore_errors=True)  # interrupted before the first step
-    train(sources, training, run, resume=resume, console=console)
-    for checkpoints in list(run.rglob("checkpoints")):
-        shutil.rmtree(checkpoints)
 
 
 def _require_apart(sources: Sequence[Dataset], target: Dataset) -> None:

@@ -113,12 +113,12 @@ class Study:
 
     def _among(self, labels: Sequence[str]) -> str:
         if self.name == "sources":
-            return f"with {_listed(labels)} source users"
+            return f"with {listed(labels)} source users"
         if self.name == "fractions":
             shares = [label for label in labels if label != COPIED]
             told = ["the parts copied"] if COPIED in labels else []
-            return f"with {' and '.join([*told, *([f'omega {_listed(shares)}'] if shares else [])])}"
-        return f"for the kind{'s' if len(labels) > 1 else ''} {_listed(labels)}"
+            return f"with {' and '.join([*told, *([f'omega {listed(shares)}'] if shares else [])])}"
+        return f"for the kind{'s' if len(labels) > 1 else ''} {listed(labels)}"
 
     def to_json(self) -> dict[str, Any]:
         """Everything that table and figure show, as values that JSON can hold."""
@@ -158,5 +158,6 @@ def folder_name(name: str) -> str:
     return re.sub(r"[^\w.-]+", "-", name)
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Names as a sentence has them: a, b and c."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -75,11 +75,11 @@ def study_table(study: Study) -> Table:
 def markdown_table(study: Study) -> str:
     """The table as Markdown, with the sentences and notes below it."""
     columns = [study.column, "", *study.row_labels, "transferred less scratch", "p"]
-    lines = [_cells(columns), _cells(["---"] * len(columns))]
+    lines = [markdown_row(columns), markdown_row(["---"] * len(columns))]
     for line, transfer in zip(study.lines, study.transfers, strict=True):
         values = [_written(line, label, study) for label in study.row_labels]
         gain = [str(transfer.points), short_p(transfer)] if transfer else ["-", "-"]
-        lines.append(_cells([line.label, line.detail, *values, *gain]))
+        lines.append(markdown_row([line.label, line.detail, *values, *gain]))
     told = [f"- {line.label}: {sentence}" for line, sentence in zip(study.lines, study.sentences, strict=True)]
     told += [f"- left out: {name}: {reason}" for name, reason in study.left_out.items()]
     told += [f"- {note}" for note in study.notes]
@@ -115,7 +115,8 @@ def _written(line: Line, label: str, study: Study) -> str:
     return str(row.metrics[study.metric]) if row else "-"
 
 
-def _cells(cells: list[str]) -> str:
+def markdown_row(cells: list[str]) -> str:
+    """Cells as a row of a table in Markdown."""
     return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
 
 
