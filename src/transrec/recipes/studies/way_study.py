@@ -13,11 +13,9 @@ from transrec.evaluation.contrasts import Contrast
 from transrec.recipes.comparing.report import without_nan
 from transrec.recipes.comparing.sentence import measured_gain
 from transrec.recipes.fitting import TrainSettings
-from transrec.recipes.studies.study import listed
+from transrec.recipes.studies.study import FORMAT, listed
 from transrec.recipes.studies.way_lines import WayLine
 from transrec.recipes.studies.way_settings import WaysSettings
-
-FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
