@@ -16,7 +16,7 @@ from transrec.recipes.comparing.doing import all_done
 from transrec.recipes.comparing.findings import found_by
 from transrec.recipes.comparing.going_on import where_it_is
 from transrec.recipes.comparing.jobs import jobs_of
-from transrec.recipes.comparing.keeping import DOCUMENT, FIGURE, keep, note_that_the_test_is_opened
+from transrec.recipes.comparing.keeping import DOCUMENT, FIGURE, keep, kept_document, note_that_the_test_is_opened
 from transrec.recipes.comparing.overlaps import check_sources, told
 from transrec.recipes.comparing.report import Comparison, how_measured, result_table
 from transrec.recipes.comparing.rows import possible_rows
@@ -54,7 +54,8 @@ def compare(
         everything that was found.
 
     Raises:
-        RunError: the folder is not a run, it has learned from the target itself, or no row can be had.
+        RunError: the folder is not a run, it has learned from the target itself, no row can be had, or the document of an
+            earlier comparison is damaged.
         ModelError: a tuning rule or a rule of origin does not fit the model; then nothing has been trained.
         SettingsError: a rule of origin matches nothing; likewise.
         DataError: nothing can be written there.
@@ -64,6 +65,7 @@ def compare(
     dataset = data if isinstance(data, Dataset) else Dataset.open(data)
     folder = Path(out) if out is not None else Path(run) / "compare" / re.sub(r"[^\w.-]+", "-", dataset.name)
     require_place(folder / DOCUMENT)
+    kept_document(folder)  # a damaged one is said to be before hours of training
     bench = Bench.open(Path(run), dataset, settings)
     rows, left_out = possible_rows(settings, bench)
     told_to.print("[bold]Does the target repeat what the run has learned from?[/bold]")
