@@ -234,8 +234,10 @@ def test_content_similarity_without_its_encoders_is_left_out_and_said_to_be(tmp_
     console = Told()
     found = compare(run, target, asked(rows="popularity,similarity,transferred", seeds="0"), console=console)
     assert list(found.left_out) == ["similarity"] and "left out: similarity: " in console.text
-    with pytest.raises(ModelError):  # from scratch cannot be, and no verdict is given without it
+    assert "--backbones.text says where it is" in found.left_out["similarity"]
+    with pytest.raises(ModelError, match=r"--backbones\.text FOLDER") as caught:  # no verdict is given without from scratch
         compare(run, target, asked(rows="scratch,transferred", seeds="0"), console=Told())
+    assert "--model" not in str(caught.value), "the verb has no such flag"
 
 
 def test_overlap_is_removed_from_the_test_alone(ground: Ground, tmp_path: Path) -> None:
@@ -281,6 +283,14 @@ def test_an_opened_test_is_noted_also_without_an_end(
     compare(ground.run, ground.target, asked(rows="popularity,scratch", seeds="0"), tmp_path, console=Told())
     done = json.loads((tmp_path / "compare.json").read_text())
     assert "unfinished" not in done and len(done["test_opened"]) == 2
+
+
+def test_a_damaged_document_is_said_to_be_before_anything_is_done(ground: Ground, tmp_path: Path) -> None:
+    (tmp_path / "compare.json").write_text('{"test_opened": ["2026-01-0')
+    console = Told()
+    with pytest.raises(RunError, match="move this file away"):
+        compare(ground.run, ground.target, asked(rows="popularity"), tmp_path, console=console)
+    assert not console.text and [path.name for path in tmp_path.iterdir()] == ["compare.json"]
 
 
 @pytest.mark.parametrize(
