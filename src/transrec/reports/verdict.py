@@ -14,7 +14,7 @@ FIGURE = "compare.png"
 AGAINST = {"less the best other row": "against_the_best_other", "less from scratch": "against_scratch"}
 """Columns of differences, and where a row has them."""
 PARTS = ("cold", "tail")
-"""Targets that no, or at most four, training events touch."""
+"""Targets that no, or at most four, training events of all users touch."""
 
 
 @dataclass(frozen=True, slots=True)

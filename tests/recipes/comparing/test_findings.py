@@ -23,7 +23,7 @@ from transrec.recipes.comparing.findings import Findings, found_by
 from transrec.recipes.comparing.going_on import best_model, where_it_is
 from transrec.recipes.comparing.jobs import Job
 from transrec.recipes.comparing.overlaps import Checked
-from transrec.recipes.comparing.report import Comparison
+from transrec.recipes.comparing.report import Comparison, how_measured, result_table
 from transrec.recipes.comparing.results import rows_of
 from transrec.recipes.comparing.rows import possible_rows
 from transrec.recipes.comparing.settings import CompareSettings
@@ -237,6 +237,15 @@ def test_a_table_of_a_part_of_the_users_alone(bench: Bench) -> None:
     found = made.found(jobs)
     assert [row.users for row in found.table] == [50, 0, 50] and found.curve == ()
     assert found.verdict.answer == "equal"
+    assert "on small with 50 of 80 users to learn from, which are level" in found.verdict.sentence
+    assert titled(Comparison(bench, made.settings, (), found, {})).endswith("\nwith 50 of 80 users to learn from")
+
+
+def test_where_all_users_learn_no_number_is_told(bench: Bench) -> None:
+    made = Made(bench, rows="scratch,transferred", fractions="0.1,1")
+    found = made.found([made.job(name, 20, fraction=share) for name in made.rows for share in (0.1, 1.0)])
+    assert found.evidence.learned is None and "on small, which are level" in found.verdict.sentence
+    assert "users to learn from" not in titled(Comparison(bench, made.settings, (), found, {}))
 
 
 def test_without_both_rows_the_question_is_not_asked(bench: Bench) -> None:
@@ -280,11 +289,19 @@ def test_few_targets_are_minded(bench: Bench) -> None:
     assert "only 80 test targets" in made.found([made.job("scratch", 9), made.job("transferred", 9)]).verdict.sentence
 
 
-def test_slices_count_the_training_of_all_users(bench: Bench) -> None:
-    made = Made(bench, rows="scratch")
-    [row] = made.found([made.job("scratch", 20)]).table
+def test_slices_count_the_training_of_all_users_and_say_so(bench: Bench) -> None:
+    made = Made(bench, rows="scratch", fractions="0.1,1")
+    found = made.found([made.job("scratch", 20), made.job("scratch", 20, fraction=0.1)])
+    [row], [few] = found.table, [row for row in found.curve if row.fraction < 1]
     groups = {part.group for part in row.slices}
-    assert {"content", "training events", "history length"} == groups
+    assert {"content", "training events of all users", "history length"} == groups
+    sizes = [[(part.label, part.targets) for part in own.slices] for own in (row, few)]
+    assert sizes[0] == sizes[1], "the same targets at every share"
+    comparison = Comparison(bench, made.settings, (), found, {})
+    told = Told()
+    told.print(result_table(comparison))
+    assert "training events of all users touch" in " ".join(told.text.split())
+    assert "the same ones at every share" in " ".join(how_measured(comparison))
     assert sum(part.targets for part in row.slices if part.group == "history length") == 80
     counts = bench.whole.train_counts(50)[bench.whole.interactions.rows[bench.whole.test.positions]]
     tail = row.slice("0-4 (tail)")

@@ -11,6 +11,7 @@ from transrec.data.reading.findings import counted
 from transrec.errors import EvaluationError
 from transrec.evaluation.contrasts import Contrast, contrast, one_family
 from transrec.recipes.comparing.bench import Bench
+from transrec.recipes.comparing.jobs import users_of
 from transrec.recipes.comparing.overlaps import Checked, known_targets
 from transrec.recipes.comparing.results import RowResult, rows_of
 from transrec.recipes.comparing.sentence import Evidence, Verdict, judged
@@ -106,6 +107,7 @@ def found_by(
         transfer=next((found for found in transfers if found.first == chosen), None),
         fewer={row.users: found for (row, _), found in zip(smaller, fewer, strict=True) if found.first == chosen},
         rivals=rivals,
+        learned=_learned(table, bench),
     )
     mind = _to_mind(int(known_E.sum()), len(known_E), int(counted_E.sum()), settings)
     return Findings(
@@ -120,6 +122,12 @@ def found_by(
         mind=mind,
         verdict=judged(evidence, alpha=settings.alpha, mind=mind),
     )
+
+
+def _learned(table: Sequence[RowResult], bench: Bench) -> tuple[int, int] | None:
+    """How many users the rows of the table learned from, and of how many; None where these are all."""
+    users, everyone = max(row.users for row in table), users_of(1.0, bench)
+    return (users, everyone) if 0 < users < everyone else None
 
 
 def _moved_and_scratch(rows: Sequence[RowResult]) -> list[tuple[RowResult, RowResult]]:

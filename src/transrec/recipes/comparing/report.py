@@ -19,7 +19,7 @@ from transrec.recipes.comparing.bench import Bench
 from transrec.recipes.comparing.cells import short, short_p, two_lines
 from transrec.recipes.comparing.findings import Findings
 from transrec.recipes.comparing.overlaps import Checked
-from transrec.recipes.comparing.results import COLD, TAIL, RowResult, SliceResult
+from transrec.recipes.comparing.results import COLD, COUNTED, TAIL, RowResult, SliceResult
 from transrec.recipes.comparing.settings import CompareSettings
 from transrec.recipes.comparing.shares import shares_json
 from transrec.recipes.comparing.variants import ZeroShot
@@ -113,6 +113,10 @@ def how_measured(comparison: Comparison) -> list[str]:
             f"{', '.join(f'{users:,}' for users in counts)} users train and validate, all test; each seed draws its own "
             f"sample, and a larger one holds the smaller{_merged(len(counts), settings)}"
         )
+        lines.append(
+            f"cold and tail targets are told by the {COUNTED}, so that they are the same ones at every share; a row that "
+            "learns from fewer has seen even less of them, and others than these that it has not seen"
+        )
     if bench.model.prior is not None and any(isinstance(row.row.made, ZeroShot) for row in found.table):
         lines.append("zero-shot learns nothing of the target, but counts the training events of its users")
     if bench.dropping:
@@ -204,7 +208,7 @@ def _caption(comparison: Comparison) -> str:
     lines = [
         "* highest; ±: standard deviation over seeds; less the best other row: the paired difference, its interval, in %",
         f"p: paired randomisation test over users, {settings.permutations:,} relabellings{family}",
-        f"cold, tail: {settings.metric} of targets that no, or at most four, training events touch († few targets)",
+        f"cold, tail: {settings.metric} of targets that no, or at most four, {COUNTED} touch († few targets)",
         "time, memory: of training or tuning, all seeds on the clock and the highest peak"
         + (f" ({', '.join(memories)})" if memories else "")
         + (", + resumed: its last part" if any(own.resumed for row in found.table for own in row.tried) else ""),

@@ -117,7 +117,7 @@ def _caption(shares: Sequence[Share], settings: CompareSettings) -> str:
     corrected = f", Holm-corrected for the {tests} tests with fewer users" if tests > 1 else ""
     lines = [
         f"{settings.metric} on the same test targets; difference: paired, its interval, in % of from scratch",
-        f"p: paired randomisation test over users{corrected}; with all users as in the sentence",
+        f"p: paired randomisation test over users{corrected}; with the most users as in the sentence",
     ]
     if any(share.gain.shown(settings.alpha) == "below" for share in shares):
         lines.append("Warning: negative transfer, the transferred row is shown to be worse than the one from scratch")
