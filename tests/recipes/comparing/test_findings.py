@@ -284,6 +284,21 @@ def test_an_overlap_of_everything_is_an_error(bench: Bench) -> None:
         made.found([made.job("scratch", 20)], [known(bench, users=range(80))])
 
 
+def test_what_was_not_compared_or_by_samples_alone_is_minded(bench: Bench) -> None:
+    made = Made(bench, rows="scratch,transferred")
+    jobs = [made.job("scratch", 20), made.job("transferred", 20)]
+    source = bench.record.data[0]
+    assert "not known" not in made.found(jobs, [known(bench)]).verdict.sentence
+    absent = made.found(jobs, [Checked(source, None, "it is no longer where it was")])
+    assert "whether the test repeats small, which the run has learned from, is not known" in absent.verdict.sentence
+    near = Shared("near-duplicate texts", np.zeros(0, dtype=np.int64), (), 50, 50, against=(10, 20))
+    users = Shared("user ids", np.zeros(0, dtype=np.int64), (), 50, 50)
+    sampled = made.found(jobs, [Checked(source, Overlap("small", users, (near,)))])
+    assert "(near-duplicate texts were looked for in samples alone" in sampled.verdict.sentence
+    changed = made.found(jobs, [Checked(source, Overlap("small", users, ()), "has changed since")])
+    assert "small has changed since the run learned from it" in changed.verdict.sentence
+
+
 def test_few_targets_are_minded(bench: Bench) -> None:
     made = Made(bench, rows="scratch,transferred")
     assert "only 80 test targets" in made.found([made.job("scratch", 9), made.job("transferred", 9)]).verdict.sentence

@@ -12,7 +12,7 @@ from transrec.errors import EvaluationError
 from transrec.evaluation.contrasts import Contrast, contrast, one_family
 from transrec.recipes.comparing.bench import Bench
 from transrec.recipes.comparing.jobs import users_of
-from transrec.recipes.comparing.overlaps import Checked, known_targets
+from transrec.recipes.comparing.overlaps import Checked, known_targets, unsure
 from transrec.recipes.comparing.results import RowResult, rows_of
 from transrec.recipes.comparing.sentence import Evidence, Verdict, judged
 from transrec.recipes.comparing.settings import CompareSettings
@@ -109,7 +109,7 @@ def found_by(
         rivals=rivals,
         learned=_learned(table, bench),
     )
-    mind = _to_mind(int(known_E.sum()), len(known_E), int(counted_E.sum()), settings)
+    mind = _to_mind(int(known_E.sum()), len(known_E), int(counted_E.sum()), checks, settings)
     return Findings(
         table=tuple(table),
         curve=tuple(curve) if len({row.fraction for row in curve if row.users}) > 1 else (),
@@ -150,7 +150,7 @@ def _validated_best(moved: Sequence[RowResult]) -> str | None:
     return best.label if best else None
 
 
-def _to_mind(known: int, all_targets: int, targets: int, settings: CompareSettings) -> str:
+def _to_mind(known: int, all_targets: int, targets: int, checks: Sequence[Checked], settings: CompareSettings) -> str:
     """What has to be known with the sentence."""
     told = []
     if known and not settings.remove_overlap:
@@ -158,6 +158,7 @@ def _to_mind(known: int, all_targets: int, targets: int, settings: CompareSettin
             f"mind the overlap: {known:,} of {all_targets:,} test targets are items or belong to users that the source "
             "knows, too; --remove-overlap leaves them out"
         )
+    told += unsure(checks)
     if targets < settings.evaluation.small_slice:
         told.append(f"only {counted(targets, 'test target')}")
     return "; ".join(told)
