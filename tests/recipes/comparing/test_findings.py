@@ -23,7 +23,7 @@ from transrec.recipes.comparing.findings import Findings, found_by
 from transrec.recipes.comparing.going_on import best_model, where_it_is
 from transrec.recipes.comparing.jobs import Job
 from transrec.recipes.comparing.overlaps import Checked
-from transrec.recipes.comparing.report import Comparison, how_measured, result_table
+from transrec.recipes.comparing.report import Comparison, how_measured, result_table, told_of_ids
 from transrec.recipes.comparing.results import rows_of
 from transrec.recipes.comparing.rows import possible_rows
 from transrec.recipes.comparing.settings import CompareSettings
@@ -202,6 +202,50 @@ def test_every_share_is_told_with_the_best_simple_method_there(bench: Bench) -> 
     assert (first["users"], first["shown"], first["best_simple"]["label"]) == (50, "below", "EASE")
     assert first["gain"]["points"]["value"] == pytest.approx(-30 / TARGETS)
     assert [own["shown"] for own in others] == ["undecided", "undecided"]
+
+
+def test_every_share_chooses_its_own_tuning_rule(bench: Bench) -> None:
+    made = Made(bench, rows="scratch,transferred", fractions="0.1,1", tune="full,frozen")
+    validated = {("transferred-full", 0.1): 0.2, ("transferred-frozen", 0.1): 0.3, ("transferred-frozen", 1.0): 0.4}
+    hits = {"scratch": 20, "transferred-full": 25, "transferred-frozen": 60}
+    jobs = [
+        made.job(name, own, fraction=share, valid=validated.get((name, share), 0.5))
+        for share in (0.1, 1.0)
+        for name, own in hits.items()
+    ]
+    found = made.found(jobs)
+    assert found.evidence.transfer and found.evidence.transfer.first == "transferred (full)"
+    assert {users: own.first for users, own in found.evidence.fewer.items()} == {50: "transferred (frozen)"}
+    assert "pre-training helps with 50 users" in found.verdict.sentence
+    shares = [share["transferred"]["label"] for share in shares_json(found, made.settings)]
+    assert shares == ["transferred (frozen)", "transferred (full)"]
+    told = Told()
+    told.print(share_table(found, made.settings))
+    text = " ".join(told.text.split())
+    assert "With fewer users: transferred against from scratch" in text
+    assert "at each share: 50 users: transferred (frozen); 80 users: transferred (full)" in text
+    level = made.found([replace(job, validation=0.5) for job in jobs]).evidence
+    assert level.fewer[50].first == level.transfer.first == "transferred (full)", "of equal ones the first"
+
+
+def test_the_transfer_with_ids_is_held_against_the_one_from_scratch_with_ids(bench: Bench) -> None:
+    made = Made(bench, rows="scratch,plus-identity,transferred,transferred-identity")
+    hits = {"scratch": 20, "plus-identity": 30, "transferred": 20, "transferred-identity": 50}
+    found = made.found([made.job(name, own) for name, own in hits.items()])
+    assert found.with_ids and (found.with_ids.first, found.with_ids.second) == (
+        "transferred with ids",
+        "from scratch with ids",
+    )
+    assert found.with_ids.points.value == pytest.approx(20 / TARGETS)
+    assert found.with_ids.tests == 1 and [own.tests for own in found.transfers] == [1], "families of their own"
+    comparison = Comparison(bench, made.settings, (), found, {})
+    assert told_of_ids(comparison).startswith(
+        "transferred with ids less from scratch with ids: better (HR@10 0.6250 against"
+    )
+    told = comparison.to_json()["transferred_with_ids_against_scratch_with_ids"]
+    assert told["points"]["value"] == pytest.approx(20 / TARGETS)
+    without = made.found([made.job(name, hits[name]) for name in ("scratch", "transferred", "transferred-identity")])
+    assert without.with_ids is None and told_of_ids(Comparison(bench, made.settings, (), without, {})) == ""
 
 
 def test_harm_with_few_users_is_warned_of_in_the_sentence_and_on_the_figure(bench: Bench) -> None:

@@ -20,6 +20,7 @@ from transrec.recipes.comparing.cells import short, short_p, two_lines
 from transrec.recipes.comparing.findings import Findings
 from transrec.recipes.comparing.overlaps import Checked
 from transrec.recipes.comparing.results import COLD, COUNTED, TAIL, RowResult, SliceResult
+from transrec.recipes.comparing.sentence import measured_gain
 from transrec.recipes.comparing.settings import CompareSettings
 from transrec.recipes.comparing.shares import shares_json
 from transrec.recipes.comparing.variants import ZeroShot
@@ -80,6 +81,7 @@ class Comparison:
             "left_out": dict(self.left_out),
             "against_the_highest": [asdict(own) for own in found.rivals],
             "transferred_against_scratch": [asdict(own) for own in found.transfers],
+            "transferred_with_ids_against_scratch_with_ids": asdict(found.with_ids) if found.with_ids else None,
             "with_fewer_users": [{"users": users, **asdict(own)} for users, own in found.fewer],
             "by_share": shares_json(found, self.settings),
             "curve": [_point_json(row, self.settings.metric) for row in found.curve],
@@ -157,6 +159,15 @@ def result_table(comparison: Comparison) -> Table:
             _cost(row),
         )
     return table
+
+
+def told_of_ids(comparison: Comparison) -> str:
+    """Whether the transfer helps where both have ids, in a line below the table; empty where that was not asked."""
+    found = comparison.findings.with_ids
+    if found is None:
+        return ""
+    shown = {"above": "better", "below": "worse", "undecided": "no difference shown"}[found.shown(comparison.settings.alpha)]
+    return f"{found.first} less {found.second}: {shown} ({comparison.settings.metric} {measured_gain(found)})"
 
 
 def _compared(against: Contrast | None) -> Sequence[Text]:

@@ -41,7 +41,8 @@ class Evidence:
         target: the name of the platform.
         metric: what was measured.
         transfer: the transferred row against the one from scratch; None when one of the two is not there.
-        fewer: the same with fewer users that train and validate, by their number; may be empty.
+        fewer: the same with fewer users that train and validate, by their number; the transferred row is the one that
+            validated best with them. May be empty.
         rivals: every other row against the one with the highest mean; may be empty.
         learned: how many users trained and validated, and of how many; None where these were all.
     """
