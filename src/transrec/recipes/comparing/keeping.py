@@ -13,6 +13,7 @@ from typing import Any
 from transrec.data.sealing import write_whole
 from transrec.errors import RunError
 from transrec.recipes.comparing.figure import save_figure
+from transrec.recipes.comparing.going_on import take_json
 from transrec.recipes.comparing.report import Comparison
 
 DOCUMENT, FIGURE, EARLIER = "compare.json", "compare.png", "earlier"
@@ -69,7 +70,7 @@ def keep(comparison: Comparison, folder: Path) -> Path | None:
     Raises:
         RunError: the document that is there is damaged.
     """
-    path, document = folder / DOCUMENT, comparison.to_json()
+    path, document = folder / DOCUMENT, {**comparison.to_json(), "take": take_json(comparison)}
     before = kept_document(folder) or {"unfinished": True, "test_opened": []}
     aside = None
     if not before.get("unfinished") and _digest(before) != _digest(document):
