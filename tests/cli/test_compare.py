@@ -13,7 +13,7 @@ from comparing_ground import Ground, make_ground
 
 from transrec import cli
 from transrec.cli import app, main
-from transrec.errors import RunError, Stopped
+from transrec.errors import RunError, SettingsError, Stopped
 from transrec.model import TransRec
 from transrec.runs import RunRecord
 
@@ -45,6 +45,17 @@ def test_flags_and_file(ground: Ground, tmp_path: Path, capsys: pytest.CaptureFi
     assert not list((tmp_path / "out").rglob("model.safetensors"))
     shown = capsys.readouterr()
     assert written["sentence"] in shown.out
+
+
+def test_a_file_with_a_model_is_told_that_the_model_is_the_runs(ground: Ground, tmp_path: Path) -> None:
+    config = tmp_path / "frozen.yaml"
+    config.write_text(yaml.safe_dump({"model": {"items": {"width": 8}}, "tune": "frozen"}))
+    with pytest.raises(SettingsError, match="the model is the run's") as caught:
+        run("compare", ground.run, "--data", ground.folder / "target", "--config", config)
+    assert "--backbones.text" in str(caught.value) and str(config) in str(caught.value)
+    with pytest.raises(SettingsError, match="the model is the run's") as caught:
+        run("transfer", ground.run, ground.folder / "target", "--out", tmp_path / "out", "--config", config)
+    assert "--backbones" not in str(caught.value), "the verb has no such flag"
 
 
 QUICK = ("--seeds", 3, "--evaluation.resamples", 100, "--permutations", 100)

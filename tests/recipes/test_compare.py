@@ -24,7 +24,7 @@ from transrec.evaluation.ranks import ModelRanker, RankedTargets, rank_targets
 from transrec.model import TransRec
 from transrec.recipes.compare import compare
 from transrec.recipes.comparing import work
-from transrec.recipes.comparing.going_on import best_model
+from transrec.recipes.comparing.going_on import best_model, where_it_is
 from transrec.recipes.comparing.report import Comparison
 from transrec.reports.numbers import DASH
 from transrec.reports.verdict import Verdict
@@ -87,7 +87,10 @@ def test_every_share_has_its_numbers_on_the_screen_and_in_the_files(finished: Si
 
 def test_the_table_of_the_report_has_what_the_one_on_the_screen_has(finished: SimpleNamespace) -> None:
     table = Verdict.of(finished.folder, finished.json, name="it").table
-    assert list(table.columns)[-5:] == ["less the best other row", "less from scratch", "cold (0)", *table.columns[-2:]]
+    assert list(table.columns)[-6:] == [
+        *("less the best other row", "less from scratch", "cold (0)"),
+        *(table.columns[-3], "time", "memory"),
+    ]
     rows = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
     found = finished.found.findings
     for row in found.table:
@@ -96,10 +99,29 @@ def test_the_table_of_the_report_has_what_the_one_on_the_screen_has(finished: Si
             f"{best.points.value:+.4f} [{best.points.low:+.4f}, {best.points.high:+.4f}]" in told["less the best other row"]
         )
         assert told["time"].endswith(" s") or row.row.name == "zero-shot"
+        assert told["memory"].endswith(" GiB") or row.row.name == "zero-shot"
     own = rows["transferred"]["less from scratch"]
     assert f"{found.transfers[0].points.value:+.4f} [" in own and f"p {found.transfers[0].corrected:.3f}" in own
     assert rows["from scratch"]["less from scratch"] == rows["from scratch"]["cold (0)"] == DASH
     assert rows["zero-shot"]["time"] == DASH
+
+
+def test_the_report_says_what_else_the_screen_says(finished: SimpleNamespace) -> None:
+    verdict = Verdict.of(finished.folder, finished.json, name="it")
+    assert verdict.left_out == [f"frozen: {finished.found.left_out['frozen']}"]
+    p, slices, costs = verdict.caption
+    assert p == (
+        "p: paired randomisation test over users, 200 relabellings (less the best other row: 7 tests, Holm-corrected; "
+        "less from scratch: 1 test)"
+    )
+    assert "training events of all users touch" in slices and "highest peak (resident memory of the process" in costs
+    assert len(verdict.shared) == 2 and all("in common with small" in told for told in verdict.shared)
+    assert all("prove nothing" in told for told in verdict.shared), "user ids and item ids, which are numbers"
+    take = finished.json["take"]
+    best = best_model(finished.found)
+    assert best and take["row"] == best.row.name and take["weights_kept"] is True
+    assert verdict.take.startswith(take["told"]) and take["told"] in where_it_is(finished.found)
+    assert verdict.take.endswith(f"in the job {take['job']}" if take["job"] else "it is this run itself")
 
 
 def test_the_sentence_is_the_last_word_everywhere(finished: SimpleNamespace) -> None:
@@ -234,8 +256,10 @@ def test_content_similarity_without_its_encoders_is_left_out_and_said_to_be(tmp_
     console = Told()
     found = compare(run, target, asked(rows="popularity,similarity,transferred", seeds="0"), console=console)
     assert list(found.left_out) == ["similarity"] and "left out: similarity: " in console.text
-    with pytest.raises(ModelError):  # from scratch cannot be, and no verdict is given without it
+    assert "--backbones.text says where it is" in found.left_out["similarity"]
+    with pytest.raises(ModelError, match=r"--backbones\.text FOLDER") as caught:  # no verdict is given without from scratch
         compare(run, target, asked(rows="scratch,transferred", seeds="0"), console=Told())
+    assert "--model" not in str(caught.value), "the verb has no such flag"
 
 
 def test_overlap_is_removed_from_the_test_alone(ground: Ground, tmp_path: Path) -> None:
@@ -283,6 +307,14 @@ def test_an_opened_test_is_noted_also_without_an_end(
     assert "unfinished" not in done and len(done["test_opened"]) == 2
 
 
+def test_a_damaged_document_is_said_to_be_before_anything_is_done(ground: Ground, tmp_path: Path) -> None:
+    (tmp_path / "compare.json").write_text('{"test_opened": ["2026-01-0')
+    console = Told()
+    with pytest.raises(RunError, match="move this file away"):
+        compare(ground.run, ground.target, asked(rows="popularity"), tmp_path, console=console)
+    assert not console.text and [path.name for path in tmp_path.iterdir()] == ["compare.json"]
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [
@@ -301,7 +333,7 @@ def test_what_cannot_be_is_said_before_anything_is_trained_or_opened(
         compare(
             texts.run, texts.target, asked(rows="ease,scratch,transferred", seeds="0", **given), tmp_path, console=console
         )
-    assert not list(tmp_path.iterdir()) and "to train" not in console.text
+    assert not list(tmp_path.iterdir()) and not console.text, "nor is the overlap checked, which takes its time"
 
 
 def test_a_test_that_was_not_reached_is_not_noted(ground: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

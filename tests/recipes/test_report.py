@@ -172,6 +172,41 @@ def test_a_verdict_is_told(run: Path) -> None:
     told = of(run).text
     assert "50 (Warning: negative transfer) 0.2500 [0.1000, 0.3000] 0.2000 [0.1000, 0.3000]" in told
     assert "-0.1000 [-0.2000, -0.0500] -33 % < 0.001 best_simple 0.2000 1,200 0.2500" in told
+    shared = {"kind": "identical texts", "count": 3, "compared": 50, "present": 60, "note": "a note"}
+    nothing = {**shared, "count": 0}
+    source = {"source": "films", "note": "", "checked": True}
+    ids = {**gain, "first": "moved with ids", "second": "anew with ids"}
+    besides = {
+        "overlap": [
+            {**source, "shared": [shared, nothing]},
+            {**source, "source": "books", "shared": [nothing]},
+            {**source, "source": "shoes", "note": "could not be compared", "checked": False, "shared": []},
+        ],
+        "targets_known_to_the_source": 7,
+        "targets_removed": 7,
+        "left_out": {"frozen": "nothing could learn"},
+        "take": {"row": "moved", "told": "there is only moved", "job": None, "weights_kept": True},
+        "against_the_highest": [],
+        "transferred_against_scratch": [gain, gain],
+        "transferred_with_ids_against_scratch_with_ids": ids,
+        "settings": {"permutations": 10_000},
+    }
+    other = {**sides, "transferred": {"label": "moved (full)", "NDCG@10": numbers}}
+    shares = [few, {**many, **other, "best_simple": None}]
+    memory = {"memory_bytes": 3 << 29, "jobs": [{"cost": {"memory_of": "allocated on the device"}}]}
+    rows = [{**document["rows"][0], **memory}]
+    (folder / "compare.json").write_text(json.dumps({**document, **besides, "rows": rows, "by_share": shares}))
+    told = of(run).text
+    for part in (
+        *("Which model to take: there is only moved; it is this run itself.", "1.5 GiB", "(allocated on the device)"),
+        *("frozen: nothing could learn", "shoes: could not be compared", "nothing in common with books"),
+        "in common with films: 3 identical texts (of 50 compared, 60 there are); a note",
+        "7 test targets known to a source, by the item or the user; they were left out of the test",
+        "p: paired randomisation test over users, 10,000 relabellings (less from scratch: 2 tests, Holm-corrected)",
+        "moved with ids less anew with ids: -0.1000 [-0.2000, -0.0500], -33 %, p < 0.001",
+        *("0.2000 [0.1000, 0.3000], transferred", "0.2000 [0.1000, 0.3000], moved (full)"),
+    ):
+        assert part in told, part
     (folder / "compare.json").write_text('{"unfinished": true, "test_opened": []}')
     assert "This comparison has not come to its end" in of(run).text
 

@@ -18,7 +18,7 @@ from rich.console import Console, RenderableType
 
 from transrec._version import __version__
 from transrec.cli.allocator import keep_freed_memory
-from transrec.errors import TransRecError
+from transrec.errors import SettingsError, TransRecError
 from transrec.settings import explained, read_yaml
 
 VERBS = {
@@ -57,10 +57,19 @@ def _from_file(app: App, commands: tuple[str, ...], arguments: ArgumentCollectio
         return
     path = named.tokens[0].value
     values = read_yaml(path)
+    flags = [name for a in arguments for name in a.names]
     origin = ["format", "run"]
     for section in ("model", "continuing"):
-        if "run" in values and not any(name.startswith(f"--{section}") for a in arguments for name in a.names):
+        if "run" in values and not any(name.startswith(f"--{section}") for name in flags):
             origin.append(section)
+    if "model" in values and "model" not in origin and not any(name.startswith("--model") for name in flags):
+        elsewhere = any(name.startswith("--backbones") for name in flags)
+        raise SettingsError(
+            "the model is the run's, so that a section model means nothing here",
+            where=path,
+            remedy="take it out of the file, or a copy of it"
+            + ("; --backbones.text and --backbones.image say where fresh encoders are read from" if elsewhere else ""),
+        )
     settings = {name: value for name, value in values.items() if name not in origin}
     Dict(settings, use_commands_as_keys=False, source=path)(app, commands, arguments)
 

@@ -210,6 +210,11 @@ class Catalog:
             found.append(Item(id=record["id"], text=record["text"], image=record["image"], vectors=given))
         return found
 
+    def pictures(self, rows: Sequence[int] | np.ndarray) -> list[bytes | None]:
+        """The picture files of these rows; None for an item without one."""
+        found: list[bytes | None] = self._rows.take([int(r) for r in rows], ["image"]).column(0).to_pylist()
+        return found
+
     @property
     def modalities(self) -> tuple[str, ...]:
         """The modalities that at least one item has, for example ``("text", "image")``."""

@@ -16,9 +16,9 @@ from transrec.recipes.comparing.doing import all_done
 from transrec.recipes.comparing.findings import found_by
 from transrec.recipes.comparing.going_on import where_it_is
 from transrec.recipes.comparing.jobs import jobs_of
-from transrec.recipes.comparing.keeping import DOCUMENT, FIGURE, keep, note_that_the_test_is_opened
+from transrec.recipes.comparing.keeping import DOCUMENT, FIGURE, keep, kept_document, note_that_the_test_is_opened
 from transrec.recipes.comparing.overlaps import check_sources, told
-from transrec.recipes.comparing.report import Comparison, how_measured, result_table
+from transrec.recipes.comparing.report import Comparison, how_measured, result_table, told_of_ids
 from transrec.recipes.comparing.rows import possible_rows
 from transrec.recipes.comparing.settings import CompareSettings
 from transrec.recipes.comparing.shares import share_table
@@ -54,7 +54,8 @@ def compare(
         everything that was found.
 
     Raises:
-        RunError: the folder is not a run, it has learned from the target itself, or no row can be had.
+        RunError: the folder is not a run, it has learned from the target itself, no row can be had, or the document of an
+            earlier comparison is damaged.
         ModelError: a tuning rule or a rule of origin does not fit the model; then nothing has been trained.
         SettingsError: a rule of origin matches nothing; likewise.
         DataError: nothing can be written there.
@@ -64,16 +65,17 @@ def compare(
     dataset = data if isinstance(data, Dataset) else Dataset.open(data)
     folder = Path(out) if out is not None else Path(run) / "compare" / re.sub(r"[^\w.-]+", "-", dataset.name)
     require_place(folder / DOCUMENT)
+    kept_document(folder)  # a damaged one is said to be before hours of training
     bench = Bench.open(Path(run), dataset, settings)
     rows, left_out = possible_rows(settings, bench)
-    told_to.print("[bold]Does the target repeat what the run has learned from?[/bold]")
-    checks = check_sources(bench, settings.overlap)
-    for line in [line for checked in checks for line in told(checked)]:
-        told_to.print(f"- {line}", markup=False, soft_wrap=True)
     opening = functools.cache(functools.partial(note_that_the_test_is_opened, folder))  # once a comparison
     workshop = Workshop(bench, settings, Path(jobs) if jobs is not None else folder / JOBS, opening)
     all_jobs = jobs_of(rows, settings, bench)
     try_out(all_jobs, workshop)
+    told_to.print("[bold]Does the target repeat what the run has learned from?[/bold]")
+    checks = check_sources(bench, settings.overlap)
+    for line in [line for checked in checks for line in told(checked)]:
+        told_to.print(f"- {line}", markup=False, soft_wrap=True)
     finished, lacking = all_done(workshop, all_jobs, told_to)
     left_out = {**left_out, **lacking}
     found = found_by(finished, rows, checks, settings, bench)
@@ -89,6 +91,8 @@ def _tell(comparison: Comparison, console: Console) -> None:
     for line in how_measured(comparison):
         console.print(line, markup=False, soft_wrap=True)
     console.print(result_table(comparison))
+    if ids := told_of_ids(comparison):
+        console.print(f"\n{ids}", markup=False, soft_wrap=True)
     if few := share_table(comparison.findings, comparison.settings):
         console.print()
         console.print(few)

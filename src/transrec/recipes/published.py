@@ -8,14 +8,16 @@ import numpy as np
 
 from transrec.data.dataset import Dataset
 from transrec.data.store import ContentStore, Progress
-from transrec.model import TransRec
+from transrec.model import ModelSettings, TransRec
 from transrec.retrieval.vectors import with_vectors
 
 ROWS_AT_ONCE = 4096
 """Items that are gathered at a time."""
 
 
-def published_vectors(model: TransRec, dataset: Dataset, *, progress: Progress | None = None) -> Mapping[str, np.ndarray]:
+def published_vectors(
+    model: TransRec, dataset: Dataset, *, settings: ModelSettings | None = None, progress: Progress | None = None
+) -> Mapping[str, np.ndarray]:
     """The vectors of a catalog under the encoders that a model was built from, as they were published.
 
     The encoders are loaded again by the names in the model's settings and run over the catalog once; what they make is kept
@@ -25,6 +27,7 @@ def published_vectors(model: TransRec, dataset: Dataset, *, progress: Progress |
     Args:
         model: says which encoders, and where they run.
         dataset: whose catalog.
+        settings: say where the encoders are read from; the model's own when None.
         progress: told how far it is.
 
     Returns:
@@ -33,16 +36,17 @@ def published_vectors(model: TransRec, dataset: Dataset, *, progress: Progress |
     Raises:
         ModelError: an encoder cannot be found, or cannot be built from settings.
     """
-    settings, catalog = model.settings.items, dataset.catalog
-    known = {*catalog.modalities, *settings.custom}
+    whole, catalog = settings or model.settings, dataset.catalog
+    items = whole.items
+    known = {*catalog.modalities, *items.custom}
     names = tuple(name for name in model.items.encoders if name in known and name != "identity")
     if not names:
         return {}
-    pooling = "mean" if settings.text.pooling == "attention" else settings.text.pooling
-    text = settings.text.updated({"pooling": pooling, "padding": "masked"})
-    items = settings.model_copy(update={"modalities": names, "text": text})
+    pooling = "mean" if items.text.pooling == "attention" else items.text.pooling
+    text = items.text.updated({"pooling": pooling, "padding": "masked"})
+    items = items.model_copy(update={"modalities": names, "text": text})
     # only its encoders are wanted, and they may be fewer than a scorer of views needs
-    alone = model.settings.model_copy(update={"items": items, "scorer": "cosine"})
+    alone = whole.model_copy(update={"items": items, "scorer": "cosine"})
     published = TransRec.build(alone, [catalog]).to(model.device)
     encoders = published.items.preparers()
     store = ContentStore.prepare(catalog, encoders, dataset.store_folder, progress=progress)

@@ -140,7 +140,9 @@ def _document(path: Path) -> dict[str, Any]:
         found = json.loads(path.read_text())
     except ValueError as error:
         raise RunError(
-            f"this is not JSON: {error}", where=str(path), remedy="remove the file and run the verb that wrote it again"
+            f"this is not JSON: {error}",
+            where=str(path),
+            remedy="move the file away (it may say when the test was opened) and run the verb that wrote it again",
         ) from None
     if not isinstance(found, dict):
         raise RunError("this is not what transrec writes there", where=str(path), remedy="remove the file")

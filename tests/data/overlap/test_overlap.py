@@ -99,19 +99,45 @@ def test_ids_that_say_something_count_beside_others_that_do_not() -> None:
     assert kinds(found)["item ids"].note.startswith("2 equal ids are no more than a short number")
 
 
-def test_long_numbers_are_those_of_the_world() -> None:
-    isbn = "9780141439518"
-    found = overlap(platform([Item(id=isbn, text="new")]), platform([Item(id=isbn, text="old")]))
-    assert found.rows.tolist() == [0]
+@pytest.mark.parametrize(
+    ("number", "proves"),
+    [
+        ("9780141439518", True),  # an ISBN
+        ("B001234567", True),  # an ASIN whose letters happen to be digits
+        ("user_000123456", True),
+        ("0108775015", True),
+        ("user_00012345", False),
+        ("12345678", False),
+        ("n99999999", False),
+    ],
+)
+def test_long_numbers_are_those_of_the_world(number: str, proves: bool) -> None:
+    found = overlap(platform([Item(id=number, text="new")]), platform([Item(id=number, text="old")]))
+    assert found.rows.tolist() == ([0] if proves else [])
 
 
-def test_samples_of_very_many_are_told() -> None:
-    many = [Item(id=f"t{n}", text=f"text {n}", image=picture(n)) for n in range(30)]
-    settings = OverlapSettings(texts=10, pictures=5)
-    found = kinds(overlap(platform(many), platform(many), settings))
-    assert (found["identical texts"].compared, found["identical texts"].present) == (10, 30)
-    assert (found["identical pictures"].compared, found["identical pictures"].present) == (5, 30)
-    assert len(found["identical texts"]) == 10, "both sides draw the same sample of the same platform"
+def test_what_is_identical_is_all_found_and_samples_of_the_rest_are_told() -> None:
+    theirs = [Item(id=f"s{n}", text=f"text {n}", image=picture(n)) for n in range(30)]
+    ours = [Item(id=f"t{n}", text=f"Text {n}!", image=picture(n)) for n in range(10, 50)]
+    found = kinds(overlap(platform(ours), platform(theirs), OverlapSettings(texts=10, pictures=5)))
+    for kind in ("texts", "pictures"):
+        same, near = found[f"identical {kind}"], found[f"near-duplicate {kind}"]
+        assert same.members.tolist() == list(range(20)) and same.examples[0] == ("t10", "s10")
+        assert (same.compared, same.present, same.against, same.sampled) == (40, 40, None, False)
+        assert (near.compared, near.present) == (20 + (10 if kind == "texts" else 5), 40) and near.sampled
+        assert near.against == (10 if kind == "texts" else 5, 30)
+
+
+def test_a_sample_of_the_source_alone_is_told_too() -> None:
+    many = [Item(id=f"s{n}", text=f"text {n}") for n in range(30)]
+    near = kinds(overlap(platform([Item(id="t", text="new")]), platform(many), OverlapSettings(texts=10)))
+    assert (near["near-duplicate texts"].compared, near["near-duplicate texts"].present) == (1, 1)
+    assert near["near-duplicate texts"].sampled and not near["identical texts"].sampled
+
+
+def test_texts_without_a_word_are_not_the_same() -> None:
+    found = overlap(platform([Item(id="t", text="!")]), platform([Item(id="s", text="?")]))
+    assert not len(kinds(found)["identical texts"])
 
 
 @pytest.mark.parametrize(("least", "number"), [(0.99, 0), (0.8, 1)])

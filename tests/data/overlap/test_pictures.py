@@ -66,7 +66,6 @@ def test_pictures_of_one_colour() -> None:
 def test_what_cannot_be_decoded_is_near_nothing() -> None:
     broken = looks([b"not a picture", encoded(drawing(0))])
     assert broken.readable.tolist() == [False, True]
-    assert broken.digests[0] != broken.digests[1]
     assert near_pictures(broken, broken, least=0.99)[0].tolist() == [1]
     assert look(b"") is None
 

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
 
 from transrec.data.overlap import texts
-from transrec.data.overlap.texts import SHINGLE, near_texts, normalised
+from transrec.data.overlap.texts import SHINGLE, near_texts, normalised, text_digests
 
 
 @pytest.mark.parametrize(
@@ -83,3 +84,18 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(texts, "TOKENS_AT_ONCE", 20)
     parts = near_texts(target, source, least=0.5)
     assert whole.targets.tolist() == parts.targets.tolist() and whole.sources.tolist() == parts.sources.tolist()
+
+
+def test_ascii_is_normalised_as_any_other_text_is() -> None:
+    for code in range(128):
+        alone = f"a{chr(code)}B"
+        assert normalised(f"{alone} é") == f"{normalised(alone)} é", "the letter keeps it from the short way"
+
+
+def test_digests_are_equal_where_the_words_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(texts, "AT_ONCE", 2)
+    told = []
+    series = pl.Series(["A lamp.", None, "a LAMP", "lamp a", "...", "STRASSE", "straße"])
+    digests = text_digests(series, np.array([0, 2, 3, 1, 4, 5, 6]), progress=lambda *what: told.append(what), what="it")
+    assert digests[0] == digests[1] != digests[2] and digests[3] == digests[4] == 0 and digests[5] == digests[6]
+    assert len(set(digests.tolist())) == 4 and told[-1] == ("it", 7, 7)

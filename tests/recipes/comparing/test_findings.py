@@ -23,7 +23,7 @@ from transrec.recipes.comparing.findings import Findings, found_by
 from transrec.recipes.comparing.going_on import best_model, where_it_is
 from transrec.recipes.comparing.jobs import Job
 from transrec.recipes.comparing.overlaps import Checked
-from transrec.recipes.comparing.report import Comparison
+from transrec.recipes.comparing.report import Comparison, how_measured, result_table, told_of_ids
 from transrec.recipes.comparing.results import rows_of
 from transrec.recipes.comparing.rows import possible_rows
 from transrec.recipes.comparing.settings import CompareSettings
@@ -204,6 +204,50 @@ def test_every_share_is_told_with_the_best_simple_method_there(bench: Bench) -> 
     assert [own["shown"] for own in others] == ["undecided", "undecided"]
 
 
+def test_every_share_chooses_its_own_tuning_rule(bench: Bench) -> None:
+    made = Made(bench, rows="scratch,transferred", fractions="0.1,1", tune="full,frozen")
+    validated = {("transferred-full", 0.1): 0.2, ("transferred-frozen", 0.1): 0.3, ("transferred-frozen", 1.0): 0.4}
+    hits = {"scratch": 20, "transferred-full": 25, "transferred-frozen": 60}
+    jobs = [
+        made.job(name, own, fraction=share, valid=validated.get((name, share), 0.5))
+        for share in (0.1, 1.0)
+        for name, own in hits.items()
+    ]
+    found = made.found(jobs)
+    assert found.evidence.transfer and found.evidence.transfer.first == "transferred (full)"
+    assert {users: own.first for users, own in found.evidence.fewer.items()} == {50: "transferred (frozen)"}
+    assert "pre-training helps with 50 users" in found.verdict.sentence
+    shares = [share["transferred"]["label"] for share in shares_json(found, made.settings)]
+    assert shares == ["transferred (frozen)", "transferred (full)"]
+    told = Told()
+    told.print(share_table(found, made.settings))
+    text = " ".join(told.text.split())
+    assert "With fewer users: transferred against from scratch" in text
+    assert "at each share: 50 users: transferred (frozen); 80 users: transferred (full)" in text
+    level = made.found([replace(job, validation=0.5) for job in jobs]).evidence
+    assert level.fewer[50].first == level.transfer.first == "transferred (full)", "of equal ones the first"
+
+
+def test_the_transfer_with_ids_is_held_against_the_one_from_scratch_with_ids(bench: Bench) -> None:
+    made = Made(bench, rows="scratch,plus-identity,transferred,transferred-identity")
+    hits = {"scratch": 20, "plus-identity": 30, "transferred": 20, "transferred-identity": 50}
+    found = made.found([made.job(name, own) for name, own in hits.items()])
+    assert found.with_ids and (found.with_ids.first, found.with_ids.second) == (
+        "transferred with ids",
+        "from scratch with ids",
+    )
+    assert found.with_ids.points.value == pytest.approx(20 / TARGETS)
+    assert found.with_ids.tests == 1 and [own.tests for own in found.transfers] == [1], "families of their own"
+    comparison = Comparison(bench, made.settings, (), found, {})
+    assert told_of_ids(comparison).startswith(
+        "transferred with ids less from scratch with ids: better (HR@10 0.6250 against"
+    )
+    told = comparison.to_json()["transferred_with_ids_against_scratch_with_ids"]
+    assert told["points"]["value"] == pytest.approx(20 / TARGETS)
+    without = made.found([made.job(name, hits[name]) for name in ("scratch", "transferred", "transferred-identity")])
+    assert without.with_ids is None and told_of_ids(Comparison(bench, made.settings, (), without, {})) == ""
+
+
 def test_harm_with_few_users_is_warned_of_in_the_sentence_and_on_the_figure(bench: Bench) -> None:
     made = Made(bench, rows="scratch,transferred", fractions="0.1,1")
     hits = {"scratch": 40, "transferred": 10}
@@ -237,6 +281,15 @@ def test_a_table_of_a_part_of_the_users_alone(bench: Bench) -> None:
     found = made.found(jobs)
     assert [row.users for row in found.table] == [50, 0, 50] and found.curve == ()
     assert found.verdict.answer == "equal"
+    assert "on small with 50 of 80 users to learn from, which are level" in found.verdict.sentence
+    assert titled(Comparison(bench, made.settings, (), found, {})).endswith("\nwith 50 of 80 users to learn from")
+
+
+def test_where_all_users_learn_no_number_is_told(bench: Bench) -> None:
+    made = Made(bench, rows="scratch,transferred", fractions="0.1,1")
+    found = made.found([made.job(name, 20, fraction=share) for name in made.rows for share in (0.1, 1.0)])
+    assert found.evidence.learned is None and "on small, which are level" in found.verdict.sentence
+    assert "users to learn from" not in titled(Comparison(bench, made.settings, (), found, {}))
 
 
 def test_without_both_rows_the_question_is_not_asked(bench: Bench) -> None:
@@ -275,16 +328,39 @@ def test_an_overlap_of_everything_is_an_error(bench: Bench) -> None:
         made.found([made.job("scratch", 20)], [known(bench, users=range(80))])
 
 
+def test_what_was_not_compared_or_by_samples_alone_is_minded(bench: Bench) -> None:
+    made = Made(bench, rows="scratch,transferred")
+    jobs = [made.job("scratch", 20), made.job("transferred", 20)]
+    source = bench.record.data[0]
+    assert "not known" not in made.found(jobs, [known(bench)]).verdict.sentence
+    absent = made.found(jobs, [Checked(source, None, "it is no longer where it was")])
+    assert "whether the test repeats small, which the run has learned from, is not known" in absent.verdict.sentence
+    near = Shared("near-duplicate texts", np.zeros(0, dtype=np.int64), (), 50, 50, against=(10, 20))
+    users = Shared("user ids", np.zeros(0, dtype=np.int64), (), 50, 50)
+    sampled = made.found(jobs, [Checked(source, Overlap("small", users, (near,)))])
+    assert "(near-duplicate texts were looked for in samples alone" in sampled.verdict.sentence
+    changed = made.found(jobs, [Checked(source, Overlap("small", users, ()), "has changed since")])
+    assert "small has changed since the run learned from it" in changed.verdict.sentence
+
+
 def test_few_targets_are_minded(bench: Bench) -> None:
     made = Made(bench, rows="scratch,transferred")
     assert "only 80 test targets" in made.found([made.job("scratch", 9), made.job("transferred", 9)]).verdict.sentence
 
 
-def test_slices_count_the_training_of_all_users(bench: Bench) -> None:
-    made = Made(bench, rows="scratch")
-    [row] = made.found([made.job("scratch", 20)]).table
+def test_slices_count_the_training_of_all_users_and_say_so(bench: Bench) -> None:
+    made = Made(bench, rows="scratch", fractions="0.1,1")
+    found = made.found([made.job("scratch", 20), made.job("scratch", 20, fraction=0.1)])
+    [row], [few] = found.table, [row for row in found.curve if row.fraction < 1]
     groups = {part.group for part in row.slices}
-    assert {"content", "training events", "history length"} == groups
+    assert {"content", "training events of all users", "history length"} == groups
+    sizes = [[(part.label, part.targets) for part in own.slices] for own in (row, few)]
+    assert sizes[0] == sizes[1], "the same targets at every share"
+    comparison = Comparison(bench, made.settings, (), found, {})
+    told = Told()
+    told.print(result_table(comparison))
+    assert "training events of all users touch" in " ".join(told.text.split())
+    assert "the same ones at every share" in " ".join(how_measured(comparison))
     assert sum(part.targets for part in row.slices if part.group == "history length") == 80
     counts = bench.whole.train_counts(50)[bench.whole.interactions.rows[bench.whole.test.positions]]
     tail = row.slice("0-4 (tail)")

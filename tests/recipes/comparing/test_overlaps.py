@@ -90,6 +90,13 @@ def test_test_targets_of_known_items_and_users_are_found(ground: Ground) -> None
     json.dumps(found.to_json())
 
 
+def test_of_how_many_is_told_where_samples_were_compared(ground: Ground) -> None:
+    source, nothing = ground.bench().record.data[0], np.zeros(0, dtype=np.int64)
+    near = Shared("near-duplicate texts", nothing, (), 50, 60, against=(70, 80))
+    [line] = told(Checked(source, Overlap("small", Shared("user ids", nothing, (), 50, 50), (near,))))
+    assert "near-duplicate texts (of 50 compared, 60 there are, with 70 of 80 of the source)" in line
+
+
 @pytest.mark.parametrize(
     ("kind", "members", "line"),
     [

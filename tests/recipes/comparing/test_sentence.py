@@ -42,6 +42,12 @@ def judged(
     return judged_by(Evidence(target, metric, transfer, fewer or {}, rivals), mind=mind)
 
 
+@pytest.mark.parametrize("transfer", [None, found(0.02, p=0.01), found(-0.02, p=0.01), found(0.01, p=0.9), found(0, p=1.0)])
+def test_how_many_users_learned_is_told_where_it_is_not_all(transfer: Contrast | None) -> None:
+    told = judged_by(Evidence("kitchen", "HR@10", transfer, {}, [], (1200, 12000))).sentence
+    assert "on kitchen with 1,200 of 12,000 users to learn from" in told
+
+
 @pytest.mark.parametrize(
     ("gain", "p", "answer"),
     [

@@ -12,15 +12,16 @@ from pydantic import Field
 
 from transrec.data.catalog import Catalog
 from transrec.data.dataset import Dataset
-from transrec.data.overlap.pictures import Looks, near_pictures
-from transrec.data.overlap.texts import near_texts, normalised
+from transrec.data.overlap.pictures import Looks, near_pictures, picture_digests
+from transrec.data.overlap.texts import near_texts, normalised_texts, text_digests
 from transrec.data.reading.findings import counted
 from transrec.data.store import Progress
 from transrec.settings import Settings
 
 EXAMPLES = 3
-_COUNTER = re.compile(r"\D{0,8}\d{1,9}")
-"""Ids that a platform may have given by counting: a word at most, then a short number (an ISBN is a long one)."""
+_COUNTER = re.compile(r"\D{0,8}\d{1,8}")
+"""Ids that a platform may have given by counting: a word at most, then a number of at most eight digits. Nine digits has an
+ASIN whose letters happen to be digits (B001234567), and few platforms have counted to a hundred million."""
 
 
 class OverlapSettings(Settings):
@@ -31,9 +32,11 @@ class OverlapSettings(Settings):
     near_picture: float = Field(default=0.99, gt=0, le=1)
     """Correlation of their small versions from which on two pictures are near duplicates."""
     texts: int = Field(default=100_000, ge=1)
-    """Texts of a platform that are compared, at most; of more a sample is drawn."""
+    """Texts of a platform that are searched for near duplicates, at most; of more a sample is drawn. Identical ones are all
+    found."""
     pictures: int = Field(default=20_000, ge=1)
-    """Pictures of a platform that are compared, at most; of more a sample is drawn."""
+    """Pictures of a platform that are searched for near duplicates, at most; of more a sample is drawn. Identical files are
+    all found."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,6 +51,7 @@ class Shared:
         present: how many the target has.
         evidence: whether such a match says that the two are the same.
         note: what to know about it; may be empty.
+        against: how many of the source's they were compared with, and how many it has; None where these are all.
     """
 
     kind: str
@@ -57,9 +61,15 @@ class Shared:
     present: int
     evidence: bool = True
     note: str = ""
+    against: tuple[int, int] | None = None
 
     def __len__(self) -> int:
         return len(self.members)
+
+    @property
+    def sampled(self) -> bool:
+        """Whether samples alone were compared, so that more may be shared than was found."""
+        return self.compared < self.present or (self.against is not None and self.against[0] < self.against[1])
 
     def to_json(self) -> dict[str, Any]:
         """All but the single members, as values that JSON can hold."""
@@ -68,6 +78,7 @@ class Shared:
             "count": len(self),
             "compared": self.compared,
             "present": self.present,
+            "against": list(self.against) if self.against else None,
             "evidence": self.evidence,
             "note": self.note,
             "examples": [list(pair) for pair in self.examples],
@@ -109,8 +120,9 @@ def overlap(
 ) -> Overlap:
     """Compare users and item ids, contents, texts and pictures of two platforms.
 
-    Equal ids count as the same user or item unless they are such as platforms give by counting. The time is bounded: samples
-    are drawn from very many texts or pictures, and the result says of how many.
+    Equal ids count as the same user or item unless they are such as platforms give by counting. What is identical is all
+    found: every text and picture file is read once, and 8 bytes of each are kept. Near duplicates take longer: of very many
+    texts or pictures samples are drawn, and the result says of how many.
 
     Args:
         target: the platform whose test events are to be ranked.
@@ -122,7 +134,7 @@ def overlap(
     users = _same_ids("user ids", target.interactions.users.to_list(), source.interactions.users.to_list())
     found = [_same_ids("item ids", target.catalog.ids, source.catalog.ids), _same_content(target.catalog, source.catalog)]
     if _both_have("text", target.catalog, source.catalog):
-        found += _texts(target.catalog, source.catalog, settings)
+        found += _texts(target.catalog, source.catalog, settings, progress)
     if _both_have("image", target.catalog, source.catalog):
         found += _pictures(target.catalog, source.catalog, settings, progress)
     return Overlap(source.name, users, tuple(found))
@@ -160,39 +172,55 @@ def _same_content(target: Catalog, source: Catalog) -> Shared:
     return _matched("identical content", target, source, rows, [partner.get(keys[row], -1) for row in rows])
 
 
-def _texts(target: Catalog, source: Catalog, settings: OverlapSettings) -> list[Shared]:
-    (rows, texts), (other_rows, others) = (_sampled_texts(catalog, settings.texts) for catalog in (target, source))
-    partner = _first_rows(others)
-    same = np.array([partner.get(text, -1) if text else -1 for text in texts], dtype=np.int64)
-    found = _matched("identical texts", target, source, rows, [other_rows[p] if p >= 0 else -1 for p in same])
-    left = np.flatnonzero(same < 0)
-    near = near_texts([texts[place] for place in left], others, least=settings.near_text)
-    partners = np.full(len(texts), -1, dtype=np.int64)
-    partners[left[near.targets]] = other_rows[near.sources]
+def _texts(target: Catalog, source: Catalog, settings: OverlapSettings, progress: Progress | None) -> list[Shared]:
+    rows, other_rows = (np.flatnonzero(catalog.presence["text"]) for catalog in (target, source))
+    texts, others = target.column("text"), source.column("text")
+    ours = text_digests(texts, rows, progress=progress, what="reading texts of the target")
+    same = _partners(ours, text_digests(others, other_rows, progress=progress, what="reading texts of the source"))
+    found = _matched("identical texts", target, source, rows, _those(other_rows, same))
+    left, held = _sampled(rows[same < 0], settings.texts), _sampled(other_rows, settings.texts)
+    near = near_texts(normalised_texts(texts, left), normalised_texts(others, held), least=settings.near_text)
+    partners = np.full(len(left), -1, dtype=np.int64)
+    partners[near.targets] = held[near.sources]
     note = f"{near.crowded:,} texts share common phrases with too many to be compared with all" if near.crowded else ""
-    return [found, _matched("near-duplicate texts", target, source, rows, partners, note=note)]
+    compared, against = len(left) + len(found), (len(held), len(other_rows))
+    nearly = _matched("near-duplicate texts", target, source, left, partners, note=note)
+    return [found, replace(nearly, compared=compared, against=against)]
 
 
 def _pictures(target: Catalog, source: Catalog, settings: OverlapSettings, progress: Progress | None) -> list[Shared]:
-    ours, theirs = (
-        Looks.of(
-            catalog,
-            _sampled(np.flatnonzero(catalog.presence["image"]), settings.pictures),
-            progress=progress,
-            what=f"looking at pictures of the {side}",
-        )
-        for side, catalog in (("target", target), ("source", source))
+    rows, other_rows = (np.flatnonzero(catalog.presence["image"]) for catalog in (target, source))
+    ours = picture_digests(target, rows, progress=progress, what="reading pictures of the target")
+    same = _partners(ours, picture_digests(source, other_rows, progress=progress, what="reading pictures of the source"))
+    found = _matched("identical pictures", target, source, rows, _those(other_rows, same))
+    left, held = (
+        Looks.of(catalog, _sampled(of, settings.pictures), progress=progress, what=f"looking at pictures of the {side}")
+        for side, catalog, of in (("target", target, rows[same < 0]), ("source", source, other_rows))
     )
-    partner = _first_rows(theirs.digests)
-    same = np.array([theirs.rows[partner[digest]] if digest in partner else -1 for digest in ours.digests])
-    found = _matched("identical pictures", target, source, ours.rows, same)
-    left = replace(ours, readable=ours.readable & (same < 0))
-    near, nearest = near_pictures(left, theirs, least=settings.near_picture)
-    partners = np.full(len(ours.rows), -1, dtype=np.int64)
-    partners[near] = theirs.rows[nearest]
-    unread = int((~ours.readable).sum())
+    near, nearest = near_pictures(left, held, least=settings.near_picture)
+    partners = np.full(len(left.rows), -1, dtype=np.int64)
+    partners[near] = held.rows[nearest]
+    unread = int((~left.readable).sum())
     note = f"{unread:,} pictures cannot be decoded" if unread else ""
-    return [found, _matched("near-duplicate pictures", target, source, ours.rows, partners, note=note)]
+    compared, against = len(left.rows) + len(found), (len(held.rows), len(other_rows))
+    nearly = _matched("near-duplicate pictures", target, source, left.rows, partners, note=note)
+    return [found, replace(nearly, compared=compared, against=against)]
+
+
+def _partners(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """For each of our digests the first place among theirs where it stands, int64; -1 where it does not, and for a 0."""
+    known, first = np.unique(theirs, return_index=True)
+    if not len(known):
+        return np.full(len(ours), -1, dtype=np.int64)
+    place = np.searchsorted(known, ours).clip(max=len(known) - 1)
+    return np.where((known[place] == ours) & (ours != 0), first[place], -1)
+
+
+def _those(rows: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """The rows at these places, and -1 where there is none."""
+    found = np.full(len(places), -1, dtype=np.int64)
+    found[places >= 0] = rows[places[places >= 0]]
+    return found
 
 
 def _matched(
@@ -210,12 +238,6 @@ def _matched(
 def _first_rows(keys: Sequence[Any] | np.ndarray) -> Mapping[Any, int]:
     """Where each key stands first."""
     return {key: place for place, key in reversed(list(enumerate(keys)))}
-
-
-def _sampled_texts(catalog: Catalog, limit: int) -> tuple[np.ndarray, list[str]]:
-    column = catalog.column("text")
-    rows = _sampled(np.flatnonzero(catalog.presence["text"]), limit)
-    return rows, [normalised(text or "") for text in column.gather(rows).to_list()]
 
 
 def _sampled(rows: np.ndarray, limit: int) -> np.ndarray:

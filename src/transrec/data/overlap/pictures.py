@@ -39,14 +39,12 @@ class Looks:
 
     Attributes:
         rows: their catalog rows, int64.
-        digests: of their files, 16 bytes each.
         hashes: difference hashes, bool of shape (n, H).
         thumbnails: the pictures in 32 x 32 points, uint8 of shape (n, 3072).
         readable: which of them could be decoded, bool.
     """
 
     rows: np.ndarray
-    digests: list[bytes]
     hashes: np.ndarray
     thumbnails: np.ndarray
     readable: np.ndarray
@@ -54,19 +52,34 @@ class Looks:
     @classmethod
     def of(cls, catalog: Catalog, rows: np.ndarray, *, progress: Progress | None = None, what: str = "pictures") -> Looks:
         """Look at the pictures of these rows, a few hundred at a time."""
-        digests: list[bytes] = []
         hashes = np.zeros((len(rows), BITS), dtype=bool)
         thumbnails = np.zeros((len(rows), 3 * THUMBNAIL_SIDE**2), dtype=np.uint8)
         readable = np.zeros(len(rows), dtype=bool)
+        done = 0
         with ThreadPoolExecutor() as pool:
             for images in _images(catalog, rows):
-                for place, seen in enumerate(pool.map(look, images), start=len(digests)):
+                for place, seen in enumerate(pool.map(look, images), start=done):
                     if seen is not None:
                         hashes[place], thumbnails[place], readable[place] = *seen, True
-                digests += [hashlib.blake2b(image, digest_size=16).digest() for image in images]
+                done += len(images)
                 if progress:
-                    progress(what, len(digests), len(rows))
-        return cls(rows, digests, hashes, thumbnails, readable)
+                    progress(what, done, len(rows))
+        return cls(rows, hashes, thumbnails, readable)
+
+
+def picture_digests(
+    catalog: Catalog, rows: np.ndarray, *, progress: Progress | None = None, what: str = "pictures"
+) -> np.ndarray:
+    """A number for the picture file of each of these rows, equal where the files are; uint64 (n,), never 0."""
+    digests = np.zeros(len(rows), dtype=np.uint64)
+    done = 0
+    for images in _images(catalog, rows):
+        told = b"".join(hashlib.blake2b(image, digest_size=8).digest() for image in images)
+        digests[done : done + len(images)] = np.frombuffer(told, dtype=np.uint64)
+        done += len(images)
+        if progress:
+            progress(what, done, len(rows))
+    return np.maximum(digests, 1)
 
 
 def look(image: bytes) -> tuple[np.ndarray, np.ndarray] | None:
@@ -139,4 +152,4 @@ def _correlations(first_Pn: np.ndarray, second_Pn: np.ndarray) -> np.ndarray:
 
 def _images(catalog: Catalog, rows: np.ndarray) -> Iterator[Sequence[bytes]]:
     for start in range(0, len(rows), CHUNK):
-        yield [item.image or b"" for item in catalog.items(rows[start : start + CHUNK])]
+        yield [image or b"" for image in catalog.pictures(rows[start : start + CHUNK])]

@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
+
+from transrec.data.store import Progress
 
 SHINGLE = 3
 """Words in a shingle."""
@@ -24,12 +27,49 @@ TOKENS_AT_ONCE = 1 << 22
 # scripts that are written without spaces: each character counts as a word
 _UNSPACED = re.compile(r"([\u0e00-\u0eff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff])")
 _WORD = re.compile(r"\w+")
+_ASCII = {
+    code: character.lower() if character.isalnum() or character == "_" else " "
+    for code, character in enumerate(map(chr, range(128)))
+}
+"""What the steps for any text come to for a text of ASCII alone, which is most of them, in a third of the time."""
+AT_ONCE = 1 << 16
+"""Texts that are read at a time."""
 
 
 def normalised(text: str) -> str:
     """The words of a text in lower case, one space between them: what is left when form, case and punctuation are gone."""
+    if text.isascii():
+        return " ".join(text.translate(_ASCII).split())
     folded = unicodedata.normalize("NFKC", text).casefold()
     return " ".join(_WORD.findall(_UNSPACED.sub(r" \1 ", folded)))
+
+
+def normalised_texts(texts: pl.Series, rows: np.ndarray) -> list[str]:
+    """Some of the texts, normalised; one that is missing is empty."""
+    return [normalised(text or "") for text in texts.gather(rows).to_list()]
+
+
+def text_digests(texts: pl.Series, rows: np.ndarray, *, progress: Progress | None = None, what: str = "texts") -> np.ndarray:
+    """A number for each of some texts, equal where the normalised texts are, and 0 for one without a word.
+
+    Of two platforms of a million texts each, one pair in ten million pairs of platforms is equal by chance.
+
+    Args:
+        texts: of all rows of a catalog.
+        rows: which of them, int64 (n,).
+        progress: told how far it is.
+        what: it is told.
+
+    Returns:
+        uint64 (n,).
+    """
+    digests = np.zeros(len(rows), dtype=np.uint64)
+    for start in range(0, len(rows), AT_ONCE):
+        part = pl.Series(normalised_texts(texts, rows[start : start + AT_ONCE]), dtype=pl.String)
+        digests[start : start + AT_ONCE] = np.where((part != "").to_numpy(), part.hash().to_numpy(), 0)
+        if progress:
+            progress(what, min(start + AT_ONCE, len(rows)), len(rows))
+    return digests
 
 
 @dataclass(frozen=True, slots=True, eq=False)

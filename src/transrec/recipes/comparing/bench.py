@@ -19,8 +19,9 @@ from transrec.items.identity import IdentityEncoder
 from transrec.items.image import ImageEncoder
 from transrec.items.settings import ItemSettings
 from transrec.items.text import TextEncoder
-from transrec.model import TransRec
+from transrec.model import ModelSettings, TransRec
 from transrec.objectives import ObjectiveSettings
+from transrec.recipes.comparing.backbones import placed
 from transrec.recipes.comparing.settings import CompareSettings
 from transrec.recipes.stages import StageSettings
 from transrec.rules import without
@@ -47,6 +48,7 @@ class Bench:
         training: likewise; seed and length are the job's.
         stages: trainings that come before in trained rows.
         split: of the target, with all users.
+        fresh: settings of models from scratch: the run's, with encoders read from where they are now.
     """
 
     run: Path
@@ -57,6 +59,7 @@ class Bench:
     training: TrainingSettings
     stages: tuple[StageSettings, ...]
     split: SplitSettings
+    fresh: ModelSettings
 
     @classmethod
     def open(cls, run: Path, dataset: Dataset, settings: CompareSettings) -> Bench:
@@ -64,6 +67,7 @@ class Bench:
 
         Raises:
             RunError: the folder is not a run, or it has learned from this dataset.
+            SettingsError: encoders were named that the run does not have.
         """
         record = RunRecord.read(run)
         require_elsewhere(record, dataset, run)
@@ -71,10 +75,11 @@ class Bench:
         split = merged(record.split.model_dump(mode="json", exclude={"users", "users_seed"}), given.get("split", {}))
         training = TrainingSettings.from_mapping(merged(record.training, given.get("training", {})), where="training")
         stages = given.get("stages", record.stages)
+        source = TransRec.load(run, device=resolve_device(training.device))
         return cls(
             run=run,
             record=record,
-            source=TransRec.load(run, device=resolve_device(training.device)),
+            source=source,
             dataset=dataset,
             objective=ObjectiveSettings.from_mapping(
                 merged(record.objective, given.get("objective", {})), where="objective"
@@ -82,6 +87,7 @@ class Bench:
             training=training,
             stages=tuple(StageSettings.from_mapping(stage, where="stages") for stage in stages),
             split=SplitSettings.from_mapping(split, where="split"),
+            fresh=placed(source, settings.backbones),
         )
 
     @functools.cached_property
@@ -153,7 +159,7 @@ class Bench:
     @functools.cached_property
     def backbones_digest(self) -> dict[str, Any]:
         """Changes with the folders that fresh encoders are read from; those of the hub are known by their names."""
-        return backbones_digest(self.model.settings.items, self.content)
+        return backbones_digest(self.fresh.items, self.content)
 
 
 def backbones_digest(items: ItemSettings, content: Collection[str] | None = None) -> dict[str, str]:
@@ -169,7 +175,7 @@ def backbones_digest(items: ItemSettings, content: Collection[str] | None = None
     }
     found = {}
     for name, place in named.items():
-        path = Path(place)
+        path = Path(place).expanduser()
         if not place or (content is not None and name.split(".")[0] not in content):
             continue
         if path.is_dir():

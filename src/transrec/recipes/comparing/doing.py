@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from transrec.data.reading.findings import counted
-from transrec.errors import TransRecError
+from transrec.errors import BackboneError, TransRecError
 from transrec.recipes.comparing.jobs import Job
 from transrec.recipes.comparing.variants import SimpleMethod
 from transrec.recipes.comparing.work import Finished, Workshop
@@ -40,7 +40,7 @@ def all_done(workshop: Workshop, jobs: Sequence[Job], console: Console) -> tuple
             except TransRecError as error:
                 if not isinstance(job.row.made, SimpleMethod):
                     raise
-                lacking[job.row.name] = error.what  # say, encoders that cannot be fetched again
+                lacking[job.row.name] = _reason(error)  # say, encoders that cannot be fetched again
             else:
                 progress.console.print(f"{which}: {_outcome(finished[-1], found)}", soft_wrap=True)
     return [own for own in finished if own.job.row.name not in lacking], lacking
@@ -52,6 +52,11 @@ def _shown(total: int, console: Console) -> Iterator[tuple[Progress, TaskID]]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         yield progress, progress.add_task("", total=total)
+
+
+def _reason(error: TransRecError) -> str:
+    asked = isinstance(error, BackboneError) and error.where
+    return f"{error.what}; --{error.where} says where it is" if asked else error.what
 
 
 def _outcome(finished: Finished, found: bool) -> str:

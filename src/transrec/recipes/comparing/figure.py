@@ -59,11 +59,14 @@ def figure_of(comparison: Comparison) -> Figure:
 def titled(comparison: Comparison) -> str:
     """What the figure says above everything: the verdict in a few words, and harm with few users, too."""
     name, found = comparison.bench.dataset.name, comparison.findings
+    learned = found.evidence.learned
     title = {
         "helps": f"{name}: the transfer helps",
         "harms": f"{name}: negative transfer",
         "not asked": name,
     }.get(found.verdict.answer, f"{name}: no difference shown between transfer and training from scratch")
+    if learned:  # on a line of its own, for the first one is as wide as the figure
+        title += f"\nwith {learned[0]:,} of {learned[1]:,} users to learn from"
     harmed = shown_with(found.evidence.fewer, "below", comparison.settings.alpha)
     return f"{title};\nnegative transfer with {', '.join(f'{users:,}' for users in harmed)} users" if harmed else title
 

@@ -11,11 +11,12 @@ from transrec.data.reading.findings import counted
 from transrec.errors import EvaluationError
 from transrec.evaluation.contrasts import Contrast, contrast, one_family
 from transrec.recipes.comparing.bench import Bench
-from transrec.recipes.comparing.overlaps import Checked, known_targets
+from transrec.recipes.comparing.jobs import users_of
+from transrec.recipes.comparing.overlaps import Checked, known_targets, unsure
 from transrec.recipes.comparing.results import RowResult, rows_of
 from transrec.recipes.comparing.sentence import Evidence, Verdict, judged
 from transrec.recipes.comparing.settings import CompareSettings
-from transrec.recipes.comparing.variants import SCRATCH, Row, Transferred
+from transrec.recipes.comparing.variants import MOVED_WITH_IDS, SCRATCH, WITH_IDS, Row, Transferred
 from transrec.recipes.comparing.work import Finished
 
 
@@ -31,6 +32,7 @@ class Findings:
         rivals: every row but the one with the highest mean, against that one.
         transfers: every transferred row against the one from scratch.
         fewer: the same at the smaller shares, each with the number of users.
+        with_ids: the transferred row with ids against the one from scratch with ids; None where one of the two is not there.
         evidence: what the verdict rests on.
         mind: what has to be known with it; may be empty.
         verdict: what it comes to.
@@ -43,6 +45,7 @@ class Findings:
     rivals: tuple[Contrast, ...]
     transfers: tuple[Contrast, ...]
     fewer: tuple[tuple[int, Contrast], ...]
+    with_ids: Contrast | None
     evidence: Evidence
     mind: str
     verdict: Verdict
@@ -99,15 +102,17 @@ def found_by(
     transfers = one_family([against(*pair) for pair in pairs])
     smaller = [pair for pair in _moved_and_scratch(curve) if pair not in pairs]
     fewer = one_family([against(*pair) for pair in smaller])
-    chosen = _validated_best([row for row, _ in pairs])
+    chosen = _validated_best([row for row, _ in _moved_and_scratch(curve)])
+    asked = chosen.get(max((row.users for row, _ in pairs), default=0))
     evidence = Evidence(
         target=bench.dataset.name,
         metric=settings.metric,
-        transfer=next((found for found in transfers if found.first == chosen), None),
-        fewer={row.users: found for (row, _), found in zip(smaller, fewer, strict=True) if found.first == chosen},
+        transfer=next((found for found in transfers if found.first == asked), None),
+        fewer={row.users: found for (row, _), found in zip(smaller, fewer, strict=True) if found.first == chosen[row.users]},
         rivals=rivals,
+        learned=_learned(table, bench),
     )
-    mind = _to_mind(int(known_E.sum()), len(known_E), int(counted_E.sum()), settings)
+    mind = _to_mind(int(known_E.sum()), len(known_E), int(counted_E.sum()), checks, settings)
     return Findings(
         table=tuple(table),
         curve=tuple(curve) if len({row.fraction for row in curve if row.users}) > 1 else (),
@@ -116,10 +121,19 @@ def found_by(
         rivals=tuple(rivals),
         transfers=tuple(transfers),
         fewer=tuple((row.users, found) for (row, _), found in zip(smaller, fewer, strict=True)),
+        # a question of its own, asked once: whether the transfer helps where ids are there anyway. In the family of the
+        # transfers it would make their p-values depend on whether rows with ids were asked for
+        with_ids=next((against(*pair) for pair in _with_ids(table)), None),
         evidence=evidence,
         mind=mind,
         verdict=judged(evidence, alpha=settings.alpha, mind=mind),
     )
+
+
+def _learned(table: Sequence[RowResult], bench: Bench) -> tuple[int, int] | None:
+    """How many users the rows of the table learned from, and of how many; None where these are all."""
+    users, everyone = max(row.users for row in table), users_of(1.0, bench)
+    return (users, everyone) if 0 < users < everyone else None
 
 
 def _moved_and_scratch(rows: Sequence[RowResult]) -> list[tuple[RowResult, RowResult]]:
@@ -129,6 +143,12 @@ def _moved_and_scratch(rows: Sequence[RowResult]) -> list[tuple[RowResult, RowRe
     return [(row, scratch[row.users]) for row in moved]
 
 
+def _with_ids(table: Sequence[RowResult]) -> list[tuple[RowResult, RowResult]]:
+    """The transferred row with ids and the one from scratch with ids, where both are there."""
+    own = {row.row.name: row for row in table}
+    return [(own[MOVED_WITH_IDS], own[WITH_IDS])] if {MOVED_WITH_IDS, WITH_IDS} <= own.keys() else []
+
+
 def _at_the_largest_share(curve: Sequence[RowResult], rows: Sequence[Row]) -> list[RowResult]:
     order = [row.name for row in rows]
     largest = max((row.fraction for row in curve if row.users), default=1.0)
@@ -136,13 +156,16 @@ def _at_the_largest_share(curve: Sequence[RowResult], rows: Sequence[Row]) -> li
     return sorted(shown, key=lambda row: order.index(row.row.name))
 
 
-def _validated_best(moved: Sequence[RowResult]) -> str | None:
-    """The label of the transferred row that the verdict is about: chosen on validation, as everything is."""
-    best = max(moved, key=lambda row: row.validation or 0.0, default=None)
-    return best.label if best else None
+def _validated_best(moved: Sequence[RowResult]) -> dict[int, str]:
+    """By the number of users the label of the transferred row that the verdict is about: chosen on their validation targets.
+
+    Who has few users has no others to choose by, and another tuning rule may suit them.
+    """
+    ordered = sorted(moved, key=lambda row: row.validation or 0.0, reverse=True)  # of equal ones the first stays first
+    return {row.users: row.label for row in reversed(ordered)}
 
 
-def _to_mind(known: int, all_targets: int, targets: int, settings: CompareSettings) -> str:
+def _to_mind(known: int, all_targets: int, targets: int, checks: Sequence[Checked], settings: CompareSettings) -> str:
     """What has to be known with the sentence."""
     told = []
     if known and not settings.remove_overlap:
@@ -150,6 +173,7 @@ def _to_mind(known: int, all_targets: int, targets: int, settings: CompareSettin
             f"mind the overlap: {known:,} of {all_targets:,} test targets are items or belong to users that the source "
             "knows, too; --remove-overlap leaves them out"
         )
+    told += unsure(checks)
     if targets < settings.evaluation.small_slice:
         told.append(f"only {counted(targets, 'test target')}")
     return "; ".join(told)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from transrec.recipes.comparing.report import Comparison
 from transrec.recipes.comparing.results import RowResult
@@ -28,17 +30,34 @@ def best_model(comparison: Comparison) -> RowResult | None:
     return max(leading or models, key=lambda row: -1.0 if row.validation is None else row.validation, default=None)
 
 
-def where_it_is(comparison: Comparison) -> str:
-    """Which model to take and in which folder it is, in a line; empty where there is no model."""
+def which_to_take(comparison: Comparison) -> str:
+    """Which model to take and why, in a line; empty where there is no model."""
     best = best_model(comparison)
     if best is None:
         return ""
     leads = best.label in comparison.findings.verdict.leaders
     among = "of the models that may be the best" if leads else "no model may be the best; of all"
     why = "the one that validated best is" if best.validation is not None else "there is only"
-    told = f"{among}, {why} {best.finished[0].job}"
-    place = _place(best, comparison)
+    return f"{among}, {why} {best.finished[0].job}"
+
+
+def where_it_is(comparison: Comparison) -> str:
+    """The same with the folder in which it is."""
+    best = best_model(comparison)
+    if best is None:
+        return ""
+    told, place = which_to_take(comparison), _place(best, comparison)
     return f"{told}: the run {place}" if place else f"{told}; its weights were not kept"
+
+
+def take_json(comparison: Comparison) -> Mapping[str, Any] | None:
+    """Which model to take as values that JSON can hold; not where it is on this machine, but in which of the jobs."""
+    best = best_model(comparison)
+    if best is None:
+        return None
+    job = None if isinstance(best.row.made, ZeroShot) else best.finished[0].folder.name
+    kept = _place(best, comparison) is not None
+    return {"row": best.row.name, "told": which_to_take(comparison), "job": job, "weights_kept": kept}
 
 
 def commands(comparison: Comparison) -> list[str]:

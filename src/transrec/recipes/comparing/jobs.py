@@ -105,7 +105,7 @@ def settings_of(job: Job, settings: CompareSettings, bench: Bench) -> FitSetting
     match job.row.made:
         case FromScratch(content=content, identity=identity, tune=tune, counts=counts):
             names = (*(bench.content if content else ()), *(("identity",) if identity else ()))
-            model = bench.source.settings.reading(names)
+            model = bench.fresh.reading(names)
             if not counts:
                 model = model.updated({"prior": "none"})
             return TrainSettings(**shared, tune=str(tune), model=model)
@@ -141,6 +141,8 @@ def key_of(job: Job, settings: CompareSettings, bench: Bench) -> dict[str, Any]:
         case SimpleMethod(which=which):
             key |= {"baseline": which, "seed": job.seed}
             key |= {"run": bench.run_digest} if which == "similarity" else {}
+            if which == "similarity" and settings.backbones:
+                key["backbones"] = bench.backbones_digest
         case FromScratch(content=True):
             key["backbones"] = bench.backbones_digest
         case ZeroShot() | Transferred() | TransferredWithIds():

@@ -68,6 +68,16 @@ def told(checked: Checked) -> list[str]:
     return [*lines, *(f"in common with {checked.source.name}: {_line(found)}" for found in shared)]
 
 
+def unsure(checks: Sequence[Checked]) -> list[str]:
+    """What could not be found out, each in a few words: whatever is shared there is not in the counts."""
+    absent = [checked.source.name for checked in checks if checked.found is None]
+    changed = [checked.source.name for checked in checks if checked.found is not None and checked.note]
+    sampled = {found.kind: None for checked in checks if checked.found for found in checked.found.items if found.sampled}
+    lines = [f"whether the test repeats {name}, which the run has learned from, is not known" for name in absent]
+    lines += [f"{name} has changed since the run learned from it" for name in changed]
+    return [*lines, f"{' and '.join(sampled)} were looked for in samples alone"] if sampled else lines
+
+
 def _checked(source: DataRecord, target: Dataset, settings: OverlapSettings, console: Console | None) -> Checked:
     if not source.path or not Path(source.path).exists():
         where = "it was in memory only" if not source.path else "it is no longer where it was"
@@ -90,7 +100,9 @@ def _line(found: Shared) -> str:
 
 
 def _of(found: Shared) -> str:
-    """Of how many, where not all of the target's were compared."""
-    if found.compared == found.present:
+    """Of how many, where not all were compared."""
+    if not found.sampled:
         return ""
-    return f" (of {found.compared:,} compared, {found.present:,} there are)"
+    held, there = found.against or (0, 0)
+    besides = f", with {held:,} of {there:,} of the source" if held < there else ""
+    return f" (of {found.compared:,} compared, {found.present:,} there are{besides})"

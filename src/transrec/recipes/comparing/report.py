@@ -19,7 +19,8 @@ from transrec.recipes.comparing.bench import Bench
 from transrec.recipes.comparing.cells import short, short_p, two_lines
 from transrec.recipes.comparing.findings import Findings
 from transrec.recipes.comparing.overlaps import Checked
-from transrec.recipes.comparing.results import COLD, TAIL, RowResult, SliceResult
+from transrec.recipes.comparing.results import COLD, COUNTED, TAIL, RowResult, SliceResult
+from transrec.recipes.comparing.sentence import measured_gain
 from transrec.recipes.comparing.settings import CompareSettings
 from transrec.recipes.comparing.shares import shares_json
 from transrec.recipes.comparing.variants import ZeroShot
@@ -80,6 +81,7 @@ class Comparison:
             "left_out": dict(self.left_out),
             "against_the_highest": [asdict(own) for own in found.rivals],
             "transferred_against_scratch": [asdict(own) for own in found.transfers],
+            "transferred_with_ids_against_scratch_with_ids": asdict(found.with_ids) if found.with_ids else None,
             "with_fewer_users": [{"users": users, **asdict(own)} for users, own in found.fewer],
             "by_share": shares_json(found, self.settings),
             "curve": [_point_json(row, self.settings.metric) for row in found.curve],
@@ -112,6 +114,10 @@ def how_measured(comparison: Comparison) -> list[str]:
         lines.append(
             f"{', '.join(f'{users:,}' for users in counts)} users train and validate, all test; each seed draws its own "
             f"sample, and a larger one holds the smaller{_merged(len(counts), settings)}"
+        )
+        lines.append(
+            f"cold and tail targets are told by the {COUNTED}, so that they are the same ones at every share; a row that "
+            "learns from fewer has seen even less of them, and others than these that it has not seen"
         )
     if bench.model.prior is not None and any(isinstance(row.row.made, ZeroShot) for row in found.table):
         lines.append("zero-shot learns nothing of the target, but counts the training events of its users")
@@ -153,6 +159,15 @@ def result_table(comparison: Comparison) -> Table:
             _cost(row),
         )
     return table
+
+
+def told_of_ids(comparison: Comparison) -> str:
+    """Whether the transfer helps where both have ids, in a line below the table; empty where that was not asked."""
+    found = comparison.findings.with_ids
+    if found is None:
+        return ""
+    shown = {"above": "better", "below": "worse", "undecided": "no difference shown"}[found.shown(comparison.settings.alpha)]
+    return f"{found.first} less {found.second}: {shown} ({comparison.settings.metric} {measured_gain(found)})"
 
 
 def _compared(against: Contrast | None) -> Sequence[Text]:
@@ -204,7 +219,7 @@ def _caption(comparison: Comparison) -> str:
     lines = [
         "* highest; ±: standard deviation over seeds; less the best other row: the paired difference, its interval, in %",
         f"p: paired randomisation test over users, {settings.permutations:,} relabellings{family}",
-        f"cold, tail: {settings.metric} of targets that no, or at most four, training events touch († few targets)",
+        f"cold, tail: {settings.metric} of targets that no, or at most four, {COUNTED} touch († few targets)",
         "time, memory: of training or tuning, all seeds on the clock and the highest peak"
         + (f" ({', '.join(memories)})" if memories else "")
         + (", + resumed: its last part" if any(own.resumed for row in found.table for own in row.tried) else ""),

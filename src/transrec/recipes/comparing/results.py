@@ -6,7 +6,7 @@ Axes: S seeds, E test targets that are counted, M metrics.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from transrec.recipes.comparing.work import Finished
 
 COLD, TAIL = "0 (cold)", "0-4 (tail)"
 """Labels of the two slices that the table shows."""
+COUNTED = "training events of all users"
+"""What slices by popularity count, at every share: each seed draws its own users, so that by those of a share the slices
+would be other targets for every seed, and neither rows nor shares could be compared on them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +129,10 @@ def _row(tried: Sequence[Finished], label: str, counted_E: np.ndarray, settings:
     columns_S = [metric_columns(own.ranked.ranks[counted_E], settings.evaluation.cutoffs) for own in finished]
     values = {name: np.stack([columns[name] for columns in columns_S]) for name in columns_S[0]}
     rows_E, users_E = ranked.rows[counted_E], _users(ranked.users.to_numpy())[counted_E]
+    counts_V = bench.whole.train_counts(len(bench.dataset.catalog))
     slices = [
         *by_modality(rows_E, bench.dataset.catalog.presence),
-        *by_popularity(rows_E, bench.whole.train_counts(len(bench.dataset.catalog))),
+        *(replace(part, group=COUNTED) for part in by_popularity(rows_E, counts_V)),
         *by_history(ranked.history_lengths[counted_E]),
     ]
     measured = Measured(label, values[settings.metric])

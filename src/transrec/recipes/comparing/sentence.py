@@ -41,8 +41,10 @@ class Evidence:
         target: the name of the platform.
         metric: what was measured.
         transfer: the transferred row against the one from scratch; None when one of the two is not there.
-        fewer: the same with fewer users that train and validate, by their number; may be empty.
+        fewer: the same with fewer users that train and validate, by their number; the transferred row is the one that
+            validated best with them. May be empty.
         rivals: every other row against the one with the highest mean; may be empty.
+        learned: how many users trained and validated, and of how many; None where these were all.
     """
 
     target: str
@@ -50,6 +52,14 @@ class Evidence:
     transfer: Contrast | None
     fewer: Mapping[int, Contrast]
     rivals: Sequence[Contrast]
+    learned: tuple[int, int] | None = None
+
+    @property
+    def place(self) -> str:
+        """The platform, and how many of its users the rows had to learn from where that was not all."""
+        if self.learned is None:
+            return self.target
+        return f"{self.target} with {self.learned[0]:,} of {self.learned[1]:,} users to learn from"
 
 
 def judged(found: Evidence, *, alpha: float = 0.05, mind: str = "") -> Verdict:
@@ -121,7 +131,7 @@ def _leaders(rivals: Sequence[Contrast], alpha: float) -> tuple[str, ...]:
 
 
 def _about_transfer(answer: Answer, found: Evidence) -> str:
-    target, transfer = found.target, found.transfer
+    target, transfer = found.place, found.transfer
     if transfer is None:
         return f"Whether pre-training elsewhere helps on {target} was not asked (that takes both rows)"
     moved, numbers = transfer.first, f"{found.metric} {measured_gain(transfer)}"

@@ -12,6 +12,7 @@ from transrec.data.splits import SplitSettings
 from transrec.errors import SettingsError
 from transrec.evaluation.protocol import EvaluationSettings
 from transrec.objectives import ObjectiveSettings
+from transrec.recipes.comparing.backbones import BackbonesSettings
 from transrec.recipes.comparing.variants import ROWS, USUAL
 from transrec.recipes.fitting import TransferSettings
 from transrec.recipes.stages import StageSettings
@@ -60,6 +61,8 @@ class CompareSettings(Settings):
     """Keep the weights of what is trained, so that it can be served; the numbers are kept in any case."""
     overlap: OverlapSettings = OverlapSettings()
     """What counts as the same on two platforms."""
+    backbones: BackbonesSettings = BackbonesSettings()
+    """Where the encoders are that rows from scratch and content similarity read; where the run read them if not given."""
     objective: ObjectiveSettings = ObjectiveSettings()
     """What trained rows make smaller; as in the run where not given."""
     training: TrainingSettings = TrainingSettings()

@@ -26,7 +26,7 @@ class Share:
 
     Attributes:
         scratch: the row from scratch.
-        moved: the transferred row that the verdict is about.
+        moved: the transferred row that validated best with these users.
         gain: the second against the first.
         simple: the simple method with the highest mean; None where there is none.
     """
@@ -63,7 +63,9 @@ def share_table(found: Findings, settings: CompareSettings) -> Table | None:
     metric, shares = settings.metric, shares_of(found, settings.metric)
     if not shares:
         return None
-    title = f"With fewer users: {shares[0].moved.label} against {shares[0].scratch.label}"
+    labels = {share.moved.label for share in shares}
+    moved = labels.pop() if len(labels) == 1 else "transferred"
+    title = f"With fewer users: {moved} against {shares[0].scratch.label}"
     caption = _caption(shares, settings)
     table = Table(
         box=box.SIMPLE_HEAD, title=title, title_justify="left", caption=caption, caption_justify="left", pad_edge=False
@@ -117,8 +119,11 @@ def _caption(shares: Sequence[Share], settings: CompareSettings) -> str:
     corrected = f", Holm-corrected for the {tests} tests with fewer users" if tests > 1 else ""
     lines = [
         f"{settings.metric} on the same test targets; difference: paired, its interval, in % of from scratch",
-        f"p: paired randomisation test over users{corrected}; with all users as in the sentence",
+        f"p: paired randomisation test over users{corrected}; with the most users as in the sentence",
     ]
+    if len({share.moved.label for share in shares}) > 1:
+        told = "; ".join(f"{share.users:,} users: {share.moved.label}" for share in shares)
+        lines.append(f"transferred: of the tuning rules the one that validated best at each share: {told}")
     if any(share.gain.shown(settings.alpha) == "below" for share in shares):
         lines.append("Warning: negative transfer, the transferred row is shown to be worse than the one from scratch")
     return "\n".join(lines)

@@ -86,6 +86,8 @@ SCRATCH, TRANSFERRED = "scratch", "transferred"
 """The two rows that the question is about."""
 WITH_IDS = "plus-identity"
 """The row from scratch that has item ids beside its content."""
+MOVED_WITH_IDS = "transferred-identity"
+"""The transferred row that has them."""
 
 ROWS: Mapping[str, Row] = {
     row.name: row
@@ -104,7 +106,7 @@ ROWS: Mapping[str, Row] = {
         Row(SCRATCH, "from scratch", FromScratch()),
         Row("zero-shot", "zero-shot", ZeroShot()),
         Row(TRANSFERRED, "transferred", Transferred()),
-        Row("transferred-identity", "transferred with ids", TransferredWithIds()),
+        Row(MOVED_WITH_IDS, "transferred with ids", TransferredWithIds()),
     )
 }
 """All rows by name. A new one is a line here; a new kind of making is also a case in ``work.py`` and ``jobs.py``."""

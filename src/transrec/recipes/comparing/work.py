@@ -19,6 +19,7 @@ from transrec.errors import EvaluationError
 from transrec.evaluation.baselines.tuning import tuned_baselines
 from transrec.evaluation.ranks import ModelRanker, RankedTargets, rank_targets
 from transrec.model import TransRec
+from transrec.recipes.comparing.backbones import own_flags
 from transrec.recipes.comparing.bench import Bench
 from transrec.recipes.comparing.cost import Cost, with_cost
 from transrec.recipes.comparing.jobs import Job, folder_name, key_of, settings_of, split_settings
@@ -177,7 +178,8 @@ class Workshop:
 
     @functools.cached_property
     def _content_vectors(self) -> Mapping[str, np.ndarray]:
-        found = published_vectors(self.bench.model, self.bench.dataset)
+        with own_flags():
+            found = published_vectors(self.bench.model, self.bench.dataset, settings=self.bench.fresh)
         if not found:
             raise EvaluationError("the run reads nothing that these items have", where=self.bench.dataset.name)
         return found

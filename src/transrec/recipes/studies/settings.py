@@ -15,6 +15,7 @@ from transrec.data.splits import SplitSettings
 from transrec.evaluation.metrics import metric_columns
 from transrec.evaluation.protocol import EvaluationSettings, Part
 from transrec.objectives import ObjectiveSettings
+from transrec.recipes.comparing.backbones import BackbonesSettings
 from transrec.recipes.comparing.settings import CompareSettings
 from transrec.recipes.comparing.variants import SCRATCH, TRANSFERRED
 from transrec.recipes.fitting import TransferSettings
@@ -78,6 +79,8 @@ class KindsSettings(StudySettings):
     """What is compared for each kind: the rows of transrec compare; separated by commas."""
     tune: Annotated[tuple[str, ...], Listed] = ()
     """Tuning rules of transferred rows, one row for each; the run's own when none is given."""
+    backbones: BackbonesSettings = BackbonesSettings()
+    """Where the encoders are that rows from scratch read; where the run read them if not given."""
     objective: ObjectiveSettings = ObjectiveSettings()
     """What trained rows make smaller; as in the run where not given."""
     training: TrainingSettings = TrainingSettings()
@@ -94,7 +97,7 @@ class KindsSettings(StudySettings):
 
     @property
     def compared(self) -> Mapping[str, Any]:
-        names = {"tune", "objective", "training", "split", "stages"}
+        names = {"tune", "backbones", "objective", "training", "split", "stages"}
         return {"rows": self.rows, **self.model_dump(mode="json", include=names, exclude_unset=True)}
 
 
@@ -111,6 +114,8 @@ class FractionsSettings(StudySettings):
     """additive: fresh + omega source, as published; convex: (1 - omega) fresh + omega source."""
     tune: str = ""
     """The tuning rule of the transferred row; the run's own when it is empty."""
+    backbones: BackbonesSettings = BackbonesSettings()
+    """Where the encoders are that rows from scratch read; where the run read them from if not given."""
     objective: ObjectiveSettings = ObjectiveSettings()
     """What trained rows make smaller; as in the run where not given."""
     training: TrainingSettings = TrainingSettings()
@@ -137,7 +142,7 @@ class FractionsSettings(StudySettings):
 
     @property
     def compared(self) -> Mapping[str, Any]:
-        names = {"objective", "training", "split", "stages"}
+        names = {"backbones", "objective", "training", "split", "stages"}
         own = self.model_dump(mode="json", include=names, exclude_unset=True)
         return {"rows": USUAL, **({"tune": self.tune} if self.tune else {}), **own}
 
