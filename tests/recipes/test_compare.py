@@ -318,10 +318,10 @@ def test_a_damaged_document_is_said_to_be_before_anything_is_done(ground: Ground
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ({"tune": "full,top:9"}, "the text encoder has 1 blocks"),
+        ({"tune": "full,top:9"}, "the text encoder has 1 block,"),
         ({"rules": ["nothing.*=fresh"]}, "matches no parameter"),
         ({"rules": ["items.encoders.*=fresh"]}, "encoders move as a whole"),
-        ({"stages": [{"tune": "top:9"}]}, "the text encoder has 1 blocks"),
+        ({"stages": [{"tune": "top:9"}]}, "the text encoder has 1 block,"),
         ({"objective": {"kind": "barlow"}}, "no vector to put in their place"),
     ],
 )

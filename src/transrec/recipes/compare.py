@@ -16,7 +16,7 @@ from transrec.recipes.comparing.doing import all_done
 from transrec.recipes.comparing.findings import found_by
 from transrec.recipes.comparing.going_on import where_it_is
 from transrec.recipes.comparing.jobs import jobs_of
-from transrec.recipes.comparing.keeping import DOCUMENT, FIGURE, keep, kept_document, note_that_the_test_is_opened
+from transrec.recipes.comparing.keeping import DOCUMENT, FIGURE, keep
 from transrec.recipes.comparing.overlaps import check_sources, told
 from transrec.recipes.comparing.report import Comparison, how_measured, result_table, told_of_ids
 from transrec.recipes.comparing.rows import possible_rows
@@ -24,6 +24,7 @@ from transrec.recipes.comparing.settings import CompareSettings
 from transrec.recipes.comparing.shares import share_table
 from transrec.recipes.comparing.trying import try_out
 from transrec.recipes.comparing.work import Workshop
+from transrec.recipes.opening import kept_document, note_that_the_test_is_opened
 
 JOBS = "jobs"
 
@@ -65,10 +66,10 @@ def compare(
     dataset = data if isinstance(data, Dataset) else Dataset.open(data)
     folder = Path(out) if out is not None else Path(run) / "compare" / re.sub(r"[^\w.-]+", "-", dataset.name)
     require_place(folder / DOCUMENT)
-    kept_document(folder)  # a damaged one is said to be before hours of training
+    kept_document(folder / DOCUMENT)  # a damaged one is said to be before hours of training
     bench = Bench.open(Path(run), dataset, settings)
     rows, left_out = possible_rows(settings, bench)
-    opening = functools.cache(functools.partial(note_that_the_test_is_opened, folder))  # once a comparison
+    opening = functools.cache(functools.partial(note_that_the_test_is_opened, folder / DOCUMENT))  # once a comparison
     workshop = Workshop(bench, settings, Path(jobs) if jobs is not None else folder / JOBS, opening)
     all_jobs = jobs_of(rows, settings, bench)
     try_out(all_jobs, workshop)

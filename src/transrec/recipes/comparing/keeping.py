@@ -6,55 +6,17 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from transrec.data.sealing import write_whole
-from transrec.errors import RunError
 from transrec.recipes.comparing.figure import save_figure
 from transrec.recipes.comparing.going_on import take_json
 from transrec.recipes.comparing.report import Comparison
+from transrec.recipes.opening import kept_document, write_document
 
 DOCUMENT, FIGURE, EARLIER = "compare.json", "compare.png", "earlier"
 ASKED = ("version", "run", "dataset", "settings", "trained_with")
 """What of a document says what was compared, and how."""
-
-
-def note_that_the_test_is_opened(folder: Path) -> None:
-    """Write it down beforehand, so that it stands there also where the comparison does not come to its end.
-
-    Raises:
-        RunError: the document that is there is damaged.
-    """
-    document = kept_document(folder) or {"unfinished": True, "test_opened": []}
-    document["test_opened"].append(datetime.now(UTC).isoformat(timespec="seconds"))
-    folder.mkdir(parents=True, exist_ok=True)
-    _write(document, folder / DOCUMENT)
-
-
-def kept_document(folder: Path) -> dict[str, Any] | None:
-    """What an earlier comparison has written, or began to; None where there is nothing.
-
-    Raises:
-        RunError: it is damaged. Nothing is put in its place, for it may be all that says when the test was opened.
-    """
-    path = folder / DOCUMENT
-    if not path.exists():
-        return None
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(document["test_opened"], list):
-            raise TypeError
-    except (OSError, ValueError, KeyError, TypeError):
-        raise RunError(
-            "the document of an earlier comparison is damaged or cannot be read",
-            where=str(path),
-            remedy="move this file away and compare again: what is trained is found again. Keep it, for its list "
-            "test_opened says when the test was opened before, and the next comparison no longer knows of that",
-        ) from None
-    found: dict[str, Any] = document
-    return found
 
 
 def keep(comparison: Comparison, folder: Path) -> Path | None:
@@ -71,7 +33,7 @@ def keep(comparison: Comparison, folder: Path) -> Path | None:
         RunError: the document that is there is damaged.
     """
     path, document = folder / DOCUMENT, {**comparison.to_json(), "take": take_json(comparison)}
-    before = kept_document(folder) or {"unfinished": True, "test_opened": []}
+    before = kept_document(path) or {"unfinished": True, "test_opened": []}
     aside = None
     if not before.get("unfinished") and _digest(before) != _digest(document):
         aside = folder / EARLIER / _digest(before)
@@ -80,15 +42,10 @@ def keep(comparison: Comparison, folder: Path) -> Path | None:
             if (folder / name).exists():
                 shutil.copy2(folder / name, aside / name)
     document["test_opened"] = before["test_opened"]
-    _write(document, path)
+    write_document(document, path)
     save_figure(comparison, folder / FIGURE)
     shutil.rmtree(folder / EARLIER / _digest(document), ignore_errors=True)  # it is the newest again
     return aside
-
-
-def _write(document: Mapping[str, Any], path: Path) -> None:
-    """As a whole: an interruption must not cost the notes of when the test was opened."""
-    write_whole(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
 
 
 def _digest(document: Mapping[str, Any]) -> str:

@@ -112,7 +112,7 @@ class Workshop:
     bench: Bench
     settings: CompareSettings
     out: Path
-    opening: Callable[[], None] = unnoted
+    opening: Callable[[], object] = unnoted
 
     def place(self, job: Job) -> Path:
         """The folder of a job: another one as soon as anything is different that decides its outcome."""

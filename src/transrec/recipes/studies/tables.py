@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from transrec.data.sealing import write_whole
 from transrec.evaluation.contrasts import Contrast
 from transrec.recipes.comparing.cells import short, short_p, two_lines
 from transrec.recipes.comparing.results import RowResult
+from transrec.recipes.opening import write_document
 from transrec.recipes.studies.figure import save_figure
 from transrec.recipes.studies.study import Line, Study
 
@@ -36,8 +37,8 @@ def write_texts(folder: Path, document: Mapping[str, Any], table: str) -> None:
         table: for people, as Markdown.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / DOCUMENT).write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
-    (folder / TABLE).write_text(table)
+    write_document(document, folder / DOCUMENT)
+    write_whole(folder / TABLE, table)
 
 
 def tell(study: Study, folder: Path, console: Console) -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -17,6 +14,7 @@ from transrec.data.reading.findings import counted
 from transrec.data.splits import Split
 from transrec.evaluation.ranks import ModelRanker, RankedTargets, rank_targets
 from transrec.model import TransRec
+from transrec.recipes.opening import note_that_the_test_is_opened
 from transrec.recipes.showing import progress_bar
 from transrec.recipes.studies.study import folder_name
 from transrec.recipes.studies.tables import DOCUMENT
@@ -106,7 +104,7 @@ class WayWork:
                 self._trained(way, rate, seed, f"{number} of {len(asked)}: {way.label}, seed {seed}{factor}")
             )
         best = {way.name: _validated_best(tried[way.name]) for way in ways}
-        opened = note_that_the_test_is_opened(self.folder)
+        opened = note_that_the_test_is_opened(self.folder / DOCUMENT)
         found = []
         for way in ways:
             rate, validation = best[way.name]
@@ -138,20 +136,6 @@ class WayWork:
             rank_targets(ranker, self.split, self.split.test).save(building)
             building.replace(path)
         return RankedTargets.open(path)
-
-
-def note_that_the_test_is_opened(folder: Path) -> list[str]:
-    """Write it down beforehand, so that it stands there also where the study does not come to its end.
-
-    Returns:
-        when it has been opened, this time included.
-    """
-    path = folder / DOCUMENT
-    document: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"unfinished": True}
-    opened = [*document.get("test_opened", []), datetime.now(UTC).isoformat(timespec="seconds")]
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({**document, "test_opened": opened}, indent=1, ensure_ascii=False) + "\n")
-    return opened
 
 
 def _validated_best(tried: Sequence[Attempt]) -> tuple[float, dict[float, float]]:
