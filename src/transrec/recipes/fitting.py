@@ -197,7 +197,7 @@ def fit(
             if starts or found:
                 record.write(run.folder)
             write_parameters(run.folder, became)
-            tell_of_parameters(run.folder, console)
+            tell_of_parameters(console)
         result = lesson.fit(model, resume=resume)
         merge(model)
     if run.folder and ranks.is_main_process:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -33,9 +32,12 @@ def fate_table(fates: Sequence[Fate]) -> Table:
     return table
 
 
-def tell_of_parameters(folder: Path, console: Console) -> None:
-    """Say where each parameter is by itself, of which the table shows sums."""
-    told = f"each parameter by itself, with where it comes from and whether and how fast it learns: {folder / PARAMETERS}"
+def tell_of_parameters(console: Console) -> None:
+    """Say where each parameter is by itself, of which the table shows sums.
+
+    Not by its whole path: a run that a comparison or a study makes is put in its place when it is done.
+    """
+    told = f"each parameter by itself, with where it comes from and whether and how fast it learns: {PARAMETERS} of the run"
     console.print(told, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -50,7 +50,7 @@ def slice(  # noqa: A001  (the verb is called so)
     taken = f"the first {width} of {whole} numbers {'are compared' if index_only else 'of every vector'}"
     write_card(folder, record, became, {"slice": taken, "measured": "not yet"})
     told.print(fate_table(became))
-    tell_of_parameters(folder, told)
+    tell_of_parameters(told)
     told.print(f"{taken}; {sum(p.numel() for p in smaller.parameters()):,} parameters", highlight=False)
     taught = record.objective.get("matryoshka", {}).get("sizes", [])
     if width not in taught:
