@@ -87,9 +87,9 @@ class WayStudy:
         """Which lines are shown to differ from the first, and how."""
         found = [line.against for line in self.lines if line.against]
         told = []
-        for what, words in (("above", "better is"), ("below", "worse is"), ("undecided", "no difference is shown for")):
+        for what, words in (("above", "better"), ("below", "worse"), ("undecided", "no difference shown")):
             own = [contrast.first for contrast in found if contrast.shown(self.settings.alpha) == what]
-            told += [f"{words} {listed(own)}"] if own else []
+            told += [f"{words}: {listed(own)}"] if own else []
         return f"Against {self.first.label}, {'; '.join(told)}."
 
     @property
