@@ -27,6 +27,7 @@ from transrec.rules import (
     SourceRule,
     Tuning,
     apply_tuning,
+    fates,
     merge,
     merged_copy,
     untaught,
@@ -237,6 +238,30 @@ def check_course(model: TransRec, course: Sequence[Stage]) -> None:
             remedy="train with --model.prior none, or with the objective softmax or gbce; a run that has a prior is "
             "transferred with one of these",
         )
+
+
+def rehearsed(model: TransRec, sources: Mapping[str, str], settings: FitSettings) -> Sequence[Fate]:
+    """Go through all stages of a training without a step, so that what does not fit is known beforehand.
+
+    Args:
+        model: as the training would begin with it; its rules are applied to it.
+        sources: by parameter, where its value comes from.
+        settings: of the training.
+
+    Returns:
+        what would become of every parameter.
+
+    Raises:
+        ModelError: an objective or a tuning rule does not fit the model.
+    """
+    check_course(model, settings.course)
+    known, became = dict(sources), list[Fate]()
+    for stage in settings.course:
+        fresh = untaught(known, became)
+        known |= apply_tuning(model, Tuning.parse(stage.tune), fresh=fresh, seed=settings.training.seed)
+        became = with_earlier(fates(model, known), became)
+        merge(model)
+    return became
 
 
 def record_of(

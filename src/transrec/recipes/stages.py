@@ -15,7 +15,7 @@ from transrec.objectives import ObjectiveSettings
 from transrec.rules import Tuning
 from transrec.settings import Settings
 from transrec.training.checkpoint import Keeper
-from transrec.training.settings import TrainingSettings
+from transrec.training.settings import RATES, TrainingSettings
 
 WHOLE_COURSE = ("device", "precision", "seed")
 """Settings of the training loop that no stage has for itself."""
@@ -45,6 +45,11 @@ class StageSettings(Settings):
             raise ValueError(f"{', '.join(shared)} must be the same in all stages; set it under training")
         as_value_error(TrainingSettings.from_mapping, values)
         return values
+
+    def faster(self, factor: float) -> StageSettings:
+        """The stage with what it says itself of rates changed as :meth:`TrainingSettings.faster` changes the whole."""
+        own = {name: float(value or 0) * factor for name, value in self.training.items() if name in RATES}
+        return self.model_copy(update={"training": {**self.training, **own}})
 
     def longer(self, length: float) -> StageSettings:
         """The stage with what it says itself of lengths changed as :meth:`TrainingSettings.longer` changes the whole."""

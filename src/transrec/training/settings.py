@@ -15,6 +15,8 @@ FrozenStates = Literal["float32", "bfloat16", "float16", "none"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
 AUTO: Final = "auto"
+RATES = ("learning_rate", "encoder_learning_rate")
+"""What those multiply who try several learning rates."""
 SIZES = ("batch_size", "items_at_once")
 """Settings whose number can be found by trying what fits into the memory."""
 
@@ -138,6 +140,10 @@ class TrainingSettings(Settings):
     def to_find(self) -> tuple[str, ...]:
         """The sizes that are to be found."""
         return tuple(name for name in SIZES if getattr(self, name) == AUTO)
+
+    def faster(self, factor: float) -> TrainingSettings:
+        """The same training with these learning rates multiplied; the prior's has its own business and stays."""
+        return self.updated({name: getattr(self, name) * factor for name in RATES})
 
     def longer(self, length: float) -> TrainingSettings:
         """The same training with so many times the epochs; what is counted in epochs grows alike."""

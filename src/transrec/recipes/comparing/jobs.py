@@ -16,9 +16,7 @@ from transrec.recipes.comparing.bench import Bench
 from transrec.recipes.comparing.settings import CompareSettings
 from transrec.recipes.comparing.variants import FromScratch, Row, SimpleMethod, Transferred, TransferredWithIds, ZeroShot
 from transrec.recipes.fitting import FitSettings, TrainSettings, TransferSettings
-from transrec.recipes.stages import StageSettings
 from transrec.rules import IDENTITY
-from transrec.training.settings import TrainingSettings
 
 FORMAT = 3
 """Raised when what a job does or keeps changes, so that kept ones are made anew."""
@@ -98,9 +96,9 @@ def settings_of(job: Job, settings: CompareSettings, bench: Bench) -> FitSetting
     """How the job's model is trained; None for a row that is not."""
     shared: dict[str, Any] = {
         "objective": bench.objective,
-        "training": _training(bench.training, job),
+        "training": bench.training.longer(job.length).faster(job.rate).updated({"seed": job.seed}),
         "split": split_settings(job, bench),
-        "stages": tuple(_stage(stage, job) for stage in bench.stages),
+        "stages": tuple(stage.longer(job.length).faster(job.rate) for stage in bench.stages),
     }
     match job.row.made:
         case FromScratch(content=content, identity=identity, tune=tune, counts=counts):
@@ -156,23 +154,3 @@ def folder_name(job: Job, key: dict[str, Any]) -> str:
     rate = f"-rate{job.rate:g}" if job.rate != 1 else ""
     length = f"-length{job.length:.3g}" if job.length != 1 else ""
     return f"{job.row.name}-users{job.fraction:g}-seed{job.seed}{rate}{length}-{digest}"
-
-
-def _training(training: TrainingSettings, job: Job) -> TrainingSettings:
-    return training.longer(job.length).updated(
-        {
-            "seed": job.seed,
-            "learning_rate": training.learning_rate * job.rate,
-            "encoder_learning_rate": training.encoder_learning_rate * job.rate,
-        }
-    )
-
-
-def _stage(stage: StageSettings, job: Job) -> StageSettings:
-    """The stage with what it says of rates and lengths changed as the whole training's are."""
-    longer = stage.longer(job.length)
-    own = dict(longer.training)
-    for name in ("learning_rate", "encoder_learning_rate"):
-        if name in own:
-            own[name] = float(own[name] or 0) * job.rate
-    return longer.model_copy(update={"training": own})

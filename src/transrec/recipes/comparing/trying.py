@@ -10,9 +10,9 @@ from transrec.recipes.comparing.backbones import own_flags, require_same_form
 from transrec.recipes.comparing.bench import Bench
 from transrec.recipes.comparing.jobs import Job, settings_of
 from transrec.recipes.comparing.work import Workshop
-from transrec.recipes.fitting import FitSettings, TrainSettings, TransferSettings, check_course
+from transrec.recipes.fitting import FitSettings, TrainSettings, TransferSettings, rehearsed
 from transrec.recipes.transfer import moved
-from transrec.rules import Fate, Tuning, apply_tuning, fates, initial_sources, merge, untaught, with_earlier
+from transrec.rules import initial_sources
 
 
 def try_out(jobs: Sequence[Job], workshop: Workshop) -> None:
@@ -33,7 +33,7 @@ def try_out(jobs: Sequence[Job], workshop: Workshop) -> None:
         if fitting is None or job.row.name in tried or workshop.is_done(job):
             continue
         split_of(workshop.bench.dataset.interactions, fitting.split).require_trainable()
-        _go_through(*_begun(fitting, workshop.bench), fitting)
+        rehearsed(*_begun(fitting, workshop.bench), fitting)
         tried.add(job.row.name)
 
 
@@ -55,13 +55,3 @@ def _begun(fitting: FitSettings, bench: Bench) -> tuple[TransRec, dict[str, str]
         return model, initial_sources(model)
     assert isinstance(fitting, TransferSettings)
     return moved(bench.source, bench.dataset.catalog, fitting)
-
-
-def _go_through(model: TransRec, sources: dict[str, str], fitting: FitSettings) -> None:
-    """All stages of a training, each without a step."""
-    check_course(model, fitting.course)
-    became: list[Fate] = []
-    for stage in fitting.course:
-        sources |= apply_tuning(model, Tuning.parse(stage.tune), fresh=untaught(sources, became), seed=fitting.training.seed)
-        became = with_earlier(fates(model, sources), became)
-        merge(model)

@@ -12,15 +12,12 @@ from transrec.data.dataset import Dataset
 from transrec.data.splits import split_of
 from transrec.errors import DataError, ModelError, SettingsError
 from transrec.model import TransRec
-from transrec.recipes.fitting import TrainSettings, check_course
-from transrec.recipes.stages import StageSettings
+from transrec.recipes.fitting import TrainSettings, rehearsed
 from transrec.recipes.studies.way_settings import BOTH, CONTENT, IDS, WITHOUT, EncodersSettings, IdentityStudySettings
-from transrec.rules import Fate, Tuning, apply_tuning, fates, initial_sources, merge, untaught, with_earlier
+from transrec.rules import initial_sources
 
 IDENTITY = "identity"
 """The modality of item ids."""
-RATES = ("learning_rate", "encoder_learning_rate")
-"""What the factors of a study multiply."""
 LABELS = {CONTENT: "content", IDS: "ids", BOTH: "content with ids"}
 
 
@@ -49,10 +46,9 @@ class Way:
 
     def attempt(self, seed: int, rate: float) -> TrainSettings:
         """The training of this way from a seed, with its learning rates, but for the prior's, multiplied."""
-        training = self.training.training
-        changed = {"seed": seed, **{name: getattr(training, name) * rate for name in RATES}}
-        stages = tuple(_at_rate(stage, rate) for stage in self.training.stages)
-        return self.training.model_copy(update={"training": training.updated(changed), "stages": stages})
+        training = self.training.training.faster(rate).updated({"seed": seed})
+        stages = tuple(stage.faster(rate) for stage in self.training.stages)
+        return self.training.model_copy(update={"training": training, "stages": stages})
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +147,8 @@ def try_out(ways: Sequence[Way], dataset: Dataset) -> Mapping[str, Size]:
 def _tried(way: Way, dataset: Dataset) -> Size:
     settings = way.training
     model = TransRec.build(settings.model, [dataset.catalog], seed=settings.training.seed)
-    sources, became = initial_sources(model), list[Fate]()
     try:
-        check_course(model, settings.course)
-        for stage in settings.course:
-            fresh, seed = untaught(sources, became), settings.training.seed
-            sources |= apply_tuning(model, Tuning.parse(stage.tune), fresh=fresh, seed=seed)
-            became = with_earlier(fates(model, sources), became)
-            merge(model)
+        became = rehearsed(model, initial_sources(model), settings)
     except ModelError as error:
         also = f", or: {error.remedy}" if error.remedy else ""
         raise ModelError(error.what, where=f"the line {way.name}", remedy=f"leave this line out{also}") from None
@@ -184,10 +174,3 @@ def require_different(ways: Sequence[Way], sizes: Mapping[str, Size]) -> None:
                 where="tunes",
                 remedy="name other --tunes, or read texts or pictures: model.items.modalities",
             )
-
-
-def _at_rate(stage: StageSettings, rate: float) -> StageSettings:
-    """The stage with what it says itself of rates changed as the whole training's are."""
-    own = dict(stage.training)
-    own |= {name: float(own[name] or 0) * rate for name in RATES if name in own}
-    return stage.model_copy(update={"training": own})
