@@ -118,6 +118,7 @@ def test_wrong_flags_are_told_in_words(
         app(["study", *given])
     shown = " ".join(re.sub(r"[│╭╰─╮╯]", " ", capsys.readouterr().err).split())
     assert told in shown and "Traceback" not in shown
+    assert f"transrec study {words[0]} --help says what there is" in shown
 
 
 def test_the_source_as_target_is_told_in_a_line(

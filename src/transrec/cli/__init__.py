@@ -83,8 +83,9 @@ def _told(error: CycloptsError) -> RenderableType:
     if isinstance(cause, ValidationError):
         lines = [line.partition(":") for line in explained(cause)]
         told = "\n".join(f"--{_flag(name)}:{what}{_source(error, name)}" for name, _, what in lines)
-    verb = next((word for word in error.command_chain or () if word in VERBS), None)
-    return CycloptsPanel(f"{told}\nTo mend it: {' '.join(filter(None, ('transrec', verb, '--help')))} says what there is")
+    chain = tuple(error.command_chain or ())
+    verb = chain if chain and chain[0] in VERBS else ()  # with the study, where there are several
+    return CycloptsPanel(f"{told}\nTo mend it: {' '.join(('transrec', *verb, '--help'))} says what there is")
 
 
 def _flag(name: str) -> str:
