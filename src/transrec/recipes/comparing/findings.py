@@ -100,9 +100,10 @@ def found_by(
     rivals = one_family([against(row, best) for row in table if row is not best])
     pairs = _moved_and_scratch(table)
     transfers = one_family([against(*pair) for pair in pairs])
-    smaller = [pair for pair in _moved_and_scratch(curve) if pair not in pairs]
+    at_all_shares = _moved_and_scratch(curve)
+    smaller = [pair for pair in at_all_shares if pair not in pairs]
     fewer = one_family([against(*pair) for pair in smaller])
-    chosen = _validated_best([row for row, _ in _moved_and_scratch(curve)])
+    chosen = _validated_best([row for row, _ in at_all_shares])
     asked = chosen.get(max((row.users for row, _ in pairs), default=0))
     evidence = Evidence(
         target=bench.dataset.name,

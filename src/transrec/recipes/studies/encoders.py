@@ -8,18 +8,15 @@ from pathlib import Path
 from rich.console import Console
 
 from transrec.data.dataset import Dataset
-from transrec.data.folders import require_place
 from transrec.errors import ModelError, SettingsError
 from transrec.recipes.fitting import TrainSettings
-from transrec.recipes.studies.one_platform import Question, answered, usual_folder
-from transrec.recipes.studies.tables import DOCUMENT
+from transrec.recipes.studies.one_platform import Question, answered, opened
 from transrec.recipes.studies.way_settings import EncodersSettings
 from transrec.recipes.studies.way_study import WayStudy
 from transrec.recipes.studies.ways import (
     Size,
     Way,
     encoder_ways,
-    require_content,
     require_different,
     try_out,
 )
@@ -54,10 +51,7 @@ def study_encoders(
         SettingsError: two rules let the same parameters learn; likewise.
     """
     told_to, settings = console or Console(highlight=False), settings or EncodersSettings()
-    dataset = data if isinstance(data, Dataset) else Dataset.open(data)
-    folder = Path(out) if out is not None else usual_folder("encoders", dataset)
-    require_place(folder / DOCUMENT)
-    require_content(dataset, training)
+    dataset, folder = opened("encoders", data, training, out)
     ways, sizes, left_out = _possible(encoder_ways(training, settings), dataset, named="tunes" in settings.model_fields_set)
     stages = ("stages before the training are the same in every line",) if training.stages else ()
     question = Question("encoders", "tuning rule", dataset, training, settings, ways, sizes, stages, left_out)
@@ -78,7 +72,7 @@ def _possible(
     for way in ways:
         try:
             own = try_out([way], dataset)
-            require_different([known for known in ways if known.name in {*sizes, way.name}], {**sizes, **own})
+            require_different(way, own[way.name], sizes)
         except (ModelError, SettingsError) as error:
             if named or way is ways[0] or (way is ways[-1] and len(sizes) < 2):
                 raise

@@ -7,13 +7,11 @@ from pathlib import Path
 from rich.console import Console
 
 from transrec.data.dataset import Dataset
-from transrec.data.folders import require_place
 from transrec.recipes.fitting import TrainSettings
-from transrec.recipes.studies.one_platform import Question, answered, usual_folder
-from transrec.recipes.studies.tables import DOCUMENT
+from transrec.recipes.studies.one_platform import Question, answered, opened
 from transrec.recipes.studies.way_settings import CONTENT, IDS, WITHOUT, IdentityStudySettings
 from transrec.recipes.studies.way_study import WayStudy
-from transrec.recipes.studies.ways import LABELS, identity_ways, label_of, require_content, try_out
+from transrec.recipes.studies.ways import LABELS, identity_ways, label_of, try_out
 
 PAIRS = tuple(
     (label_of(first), label_of(second)) for first, second in ((IDS, IDS + WITHOUT), (IDS + WITHOUT, CONTENT + WITHOUT))
@@ -50,10 +48,7 @@ def study_identity(
         SettingsError: a line without counts is named, and there are none; likewise.
     """
     told_to, settings = console or Console(highlight=False), settings or IdentityStudySettings()
-    dataset = data if isinstance(data, Dataset) else Dataset.open(data)
-    folder = Path(out) if out is not None else usual_folder("identity", dataset)
-    require_place(folder / DOCUMENT)
-    require_content(dataset, training)
+    dataset, folder = opened("identity", data, training, out)
     ways, left_out = identity_ways(training, dataset.catalog, settings)
     sizes = try_out(ways, dataset)
     counts = "counts (the prior) as in the file" if training.model.prior != "none" else "no line has counts, as in the file"

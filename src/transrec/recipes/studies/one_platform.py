@@ -10,15 +10,17 @@ from typing import Literal
 from rich.console import Console
 
 from transrec.data.dataset import Dataset
+from transrec.data.folders import require_place
 from transrec.data.splits import split_of
 from transrec.recipes.fitting import TrainSettings
 from transrec.recipes.studies.study import folder_name
+from transrec.recipes.studies.tables import DOCUMENT
 from transrec.recipes.studies.way_lines import WayGround
 from transrec.recipes.studies.way_settings import WaysSettings
 from transrec.recipes.studies.way_study import WayStudy
 from transrec.recipes.studies.way_tables import keep, tell
 from transrec.recipes.studies.way_work import WayWork
-from transrec.recipes.studies.ways import Size, Way
+from transrec.recipes.studies.ways import Size, Way, require_content
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,9 +52,23 @@ class Question:
     pairs: tuple[tuple[str, str], ...] = ()
 
 
-def usual_folder(name: str, dataset: Dataset) -> Path:
-    """Where a study is kept unless another place is named."""
-    return Path(f"study-{folder_name(dataset.name)}") / name
+def opened(name: str, data: str | Path | Dataset, training: TrainSettings, out: str | Path | None) -> tuple[Dataset, Path]:
+    """The platform of a study, which has what it takes, and the folder that the study is kept in.
+
+    Args:
+        name: of the study.
+        data: a dataset folder, or a dataset in memory.
+        training: the file's settings.
+        out: the folder; ``study-<dataset>/NAME`` when None.
+
+    Raises:
+        DataError: nothing can be written there, there is nothing to learn, choose or measure by, or no content to read.
+    """
+    dataset = data if isinstance(data, Dataset) else Dataset.open(data)
+    folder = Path(out) if out is not None else Path(f"study-{folder_name(dataset.name)}") / name
+    require_place(folder / DOCUMENT)
+    require_content(dataset, training)
+    return dataset, folder
 
 
 def answered(question: Question, folder: Path, *, told_to: Console, progress: Console | None) -> WayStudy:
@@ -69,7 +85,7 @@ def answered(question: Question, folder: Path, *, told_to: Console, progress: Co
     """
     dataset, training, settings = question.dataset, question.training, question.settings
     split = split_of(dataset.interactions, training.split)
-    ranked, opened = WayWork(dataset, split, settings, folder, told_to, progress).all_done(question.ways)
+    ranked, times = WayWork(dataset, split, settings, folder, told_to, progress).all_done(question.ways)
     ground = WayGround(dataset, split, settings)
     lines = ground.lines(ranked, question.sizes)
     measured = {line.label: line.measured for line in lines}
@@ -86,7 +102,7 @@ def answered(question: Question, folder: Path, *, told_to: Console, progress: Co
         settings=settings,
         notes=question.notes,
         left_out=question.left_out,
-        opened=tuple(opened),
+        opened=tuple(times),
     )
     keep(study, folder)
     tell(study, folder, told_to)

@@ -28,6 +28,18 @@ USUAL = (SCRATCH, "zero-shot", TRANSFERRED)
 """The rows of a comparison that a study makes unless others are asked for."""
 
 
+def shows_the_metric(evaluation: EvaluationSettings, info: ValidationInfo) -> EvaluationSettings:
+    """For a validator: the cutoffs are such that the metric, which is declared before them, is measured.
+
+    Raises:
+        ValueError: nothing of this name is.
+    """
+    known = metric_columns(np.ones(1), evaluation.cutoffs)
+    if "metric" in info.data and info.data["metric"] not in known:
+        raise ValueError(f"there is no metric {info.data['metric']!r}; known are {', '.join(known)}")
+    return evaluation
+
+
 class StudySettings(Settings, ABC):
     """What all studies have in common; each value means what it means to ``transrec compare``."""
 
@@ -183,12 +195,7 @@ class WidthsSettings(Settings):
     evaluation: EvaluationSettings = EvaluationSettings()
     """Cutoffs and intervals."""
 
-    @field_validator("evaluation")
-    @classmethod
-    def _shows_the_metric(cls, evaluation: EvaluationSettings, info: ValidationInfo) -> EvaluationSettings:
-        if "metric" in info.data:
-            require_metric(info.data["metric"], evaluation)
-        return evaluation
+    _shows_the_metric = field_validator("evaluation")(shows_the_metric)
 
 
 def among(names: tuple[str, ...], known: tuple[str, ...], what: str) -> tuple[str, ...]:
@@ -208,14 +215,3 @@ def among(names: tuple[str, ...], known: tuple[str, ...], what: str) -> tuple[st
             hint = f"did you mean {near[0]!r}? " if near else ""
             raise ValueError(f"there is no {what} {name!r}; {hint}known are {', '.join(known)}")
     return tuple(dict.fromkeys(names))
-
-
-def require_metric(name: str, evaluation: EvaluationSettings) -> None:
-    """Raise a ValueError when nothing of this name is measured.
-
-    Raises:
-        ValueError: see above.
-    """
-    known = metric_columns(np.ones(1), evaluation.cutoffs)
-    if name not in known:
-        raise ValueError(f"there is no metric {name!r}; known are {', '.join(known)}")

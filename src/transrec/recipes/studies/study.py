@@ -105,10 +105,9 @@ class Study:
         asked = [(line, own) for line, own in zip(self.lines, self.transfers, strict=True) if own]
         if not asked:
             return "Whether the transfer helps was not asked; that takes the rows scratch and transferred."
-        told = []
-        for what, words in (("above", "helps"), ("below", "does harm"), ("undecided", "makes no difference that is shown")):
-            own = [line.label for line, found in asked if found.shown(self.alpha) == what]
-            told += [f"{words} {self._among(own)}"] if own else []
+        shown = by_what_is_shown([(line.label, own) for line, own in asked], self.alpha)
+        words = {"above": "helps", "below": "does harm", "undecided": "makes no difference that is shown"}
+        told = [f"{words[what]} {self._among(labels)}" for what, labels in shown.items()]
         return f"Against training from scratch, the transfer {'; it '.join(told)}."
 
     def _among(self, labels: Sequence[str]) -> str:
@@ -151,6 +150,12 @@ class Study:
     def _row(self, row: RowResult) -> dict[str, Any]:
         own = {"row": row.row.name, "label": row.label, self.metric: asdict(row.metrics[self.metric])}
         return {**own, "by_seed": list(row.by_seed[self.metric])}
+
+
+def by_what_is_shown(found: Sequence[tuple[str, Contrast]], alpha: float) -> dict[str, list[str]]:
+    """Labels of contrasts by what they show: above, below, undecided, in this order; without what none shows."""
+    labels = {what: [label for label, own in found if own.shown(alpha) == what] for what in ("above", "below", "undecided")}
+    return {what: own for what, own in labels.items() if own}
 
 
 def folder_name(name: str) -> str:

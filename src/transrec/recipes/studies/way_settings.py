@@ -5,11 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Annotated
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, field_validator
 
 from transrec.evaluation.protocol import EvaluationSettings
 from transrec.recipes.stages import as_value_error
-from transrec.recipes.studies.settings import among, require_metric
+from transrec.recipes.studies.settings import among, shows_the_metric
 from transrec.rules import Tuning
 from transrec.settings import Listed, Settings
 
@@ -47,12 +47,7 @@ class WaysSettings(Settings, ABC):
     def _once_each(cls, values: tuple[float, ...]) -> tuple[float, ...]:
         return tuple(dict.fromkeys(values))
 
-    @field_validator("evaluation")
-    @classmethod
-    def _shows_the_metric(cls, evaluation: EvaluationSettings, info: ValidationInfo) -> EvaluationSettings:
-        if "metric" in info.data:
-            require_metric(info.data["metric"], evaluation)
-        return evaluation
+    _shows_the_metric = field_validator("evaluation")(shows_the_metric)
 
 
 class EncodersSettings(WaysSettings):

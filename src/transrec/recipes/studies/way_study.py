@@ -13,7 +13,7 @@ from transrec.evaluation.contrasts import Contrast
 from transrec.recipes.comparing.report import without_nan
 from transrec.recipes.comparing.sentence import measured_gain
 from transrec.recipes.fitting import TrainSettings
-from transrec.recipes.studies.study import FORMAT, listed
+from transrec.recipes.studies.study import FORMAT, by_what_is_shown, listed
 from transrec.recipes.studies.way_lines import WayLine
 from transrec.recipes.studies.way_settings import WaysSettings
 
@@ -85,11 +85,10 @@ class WayStudy:
     @property
     def headline(self) -> str:
         """Which lines are shown to differ from the first, and how."""
-        found = [line.against for line in self.lines if line.against]
-        told = []
-        for what, words in (("above", "better"), ("below", "worse"), ("undecided", "no difference shown")):
-            own = [contrast.first for contrast in found if contrast.shown(self.settings.alpha) == what]
-            told += [f"{words}: {listed(own)}"] if own else []
+        found = [(line.label, line.against) for line in self.lines if line.against]
+        shown = by_what_is_shown(found, self.settings.alpha)
+        words = {"above": "better", "below": "worse", "undecided": "no difference shown"}
+        told = [f"{words[what]}: {listed(labels)}" for what, labels in shown.items()]
         return f"Against {self.first.label}, {'; '.join(told)}."
 
     @property

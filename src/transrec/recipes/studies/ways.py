@@ -157,20 +157,23 @@ def _tried(way: Way, dataset: Dataset) -> Size:
     return Size(sum(math.prod(fate.shape) for fate in learning), parameters, frozenset(fate.name for fate in learning))
 
 
-def require_different(ways: Sequence[Way], sizes: Mapping[str, Size]) -> None:
-    """Say when two tuning rules would make the same training.
+def require_different(way: Way, size: Size, others: Mapping[str, Size]) -> None:
+    """Say when a tuning rule would make the same training as another.
+
+    Args:
+        way: with this rule.
+        size: of its model.
+        others: by the names of other ways, those of theirs.
 
     Raises:
-        SettingsError: they let the same parameters learn; where encoders have nothing that could, all of them do.
+        SettingsError: both let the same parameters learn; where encoders have nothing that could, all rules do.
     """
-    known: dict[frozenset[str], Way] = {}
-    for way in ways:
-        other = known.setdefault(sizes[way.name].moved, way)
-        if other is not way:
-            raise SettingsError(
-                f"{other.name} and {way.name} let the very same {sizes[way.name].learning:,} parameters learn, so that they "
-                "would be the same training twice; encoders that have nothing to learn, such as given vectors, are the "
-                "same under every rule",
-                where="tunes",
-                remedy="name other --tunes, or read texts or pictures: model.items.modalities",
-            )
+    twin = next((name for name, other in others.items() if other.moved == size.moved), None)
+    if twin is not None:
+        raise SettingsError(
+            f"{twin} and {way.name} let the very same {size.learning:,} parameters learn, so that they "
+            "would be the same training twice; encoders that have nothing to learn, such as given vectors, are the "
+            "same under every rule",
+            where="tunes",
+            remedy="name other --tunes, or read texts or pictures: model.items.modalities",
+        )
